@@ -1,0 +1,40 @@
+from . import analysis, evidence, streams
+from .engine.controller import CognitiveController, Outcome, Reason
+from .engine.lattice import LatticeParams, PhaseEntangledLatticeMemory, Recall
+from .engine.moral import MoralFilter, MoralParams
+from .engine.params import EngineParams
+from .engine.rhythm import CognitiveRhythm, RhythmParams
+from .engine.simulation import Result, simulate
+from .engine.synapse import MultiLevelSynapticMemory, SynapseParams
+from .errors import DataError, MlsdmError, ParameterError, RunError
+from .record import record
+from .streams.stream import Stream
+
+__all__ = [
+    "CognitiveController",
+    "CognitiveRhythm",
+    "DataError",
+    "EngineParams",
+    "LatticeParams",
+    "MlsdmError",
+    "MoralFilter",
+    "MoralParams",
+    "MultiLevelSynapticMemory",
+    "Outcome",
+    "ParameterError",
+    "PhaseEntangledLatticeMemory",
+    "Reason",
+    "Recall",
+    "Result",
+    "RhythmParams",
+    "RunError",
+    "Stream",
+    "SynapseParams",
+    "analysis",
+    "evidence",
+    "record",
+    "simulate",
+    "streams",
+]
+
+__version__: str

@@ -1,0 +1,101 @@
+"""What an engine can recall, asked by phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlsdm.analysis.metrics import semantic_coherence
+from mlsdm.engine.controller import CognitiveController
+from mlsdm.engine.lattice import Recall
+from mlsdm.engine.rhythm import PHASES
+from mlsdm.engine.simulation import Result
+from mlsdm.errors import ParameterError
+
+__all__ = ["label_agreement", "recall_by_phase", "row_labels"]
+
+
+def recall_by_phase(engine: CognitiveController, queries: NDArray[np.float32]) -> pd.DataFrame:
+    """Return how many rows queries find in each phase, and how near they are.
+
+    Parameters
+    ----------
+    engine
+        The engine whose lattice is asked, in both phases whatever its own is.
+    queries
+        (queries, dim).
+
+    Returns
+    -------
+    One row a phase: ``phase``, ``rows`` (in phase), ``found`` (mean per query) and ``coherence``.
+    """
+    rows = []
+    for phase in PHASES:
+        value = engine.params.rhythm.phase_value(phase)
+        recalls = [engine.lattice.retrieve(query, value) for query in queries]
+        reach = engine.params.lattice.phase_tolerance
+        in_phase = np.abs(engine.lattice.phases - np.float32(value)) <= np.float32(reach)
+        rows.append(
+            {
+                "phase": phase,
+                "rows": int(in_phase.sum()),
+                "found": float(np.mean([len(found) for found in recalls])),
+                "coherence": semantic_coherence(recalls),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def row_labels(result: Result, labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the label of each lattice row that an event of the run was committed to.
+
+    Rows written by replay are False; ask in the wake phase, where there are none.
+
+    Parameters
+    ----------
+    result
+        A run with vectors whose lattice never was full, so that no row was written twice.
+    labels
+        (events,) label of each event of the run.
+
+    Raises
+    ------
+    ParameterError
+        When the lattice is full.
+    """
+    lattice = result.engine.lattice
+    if lattice.size == lattice.params.capacity:
+        raise ParameterError(
+            f"row_labels.result: needs a lattice that is not full (got {lattice.size} rows)"
+        )
+    before = np.concatenate([[0], result.lattice_size[:-1]])
+    found = np.zeros(lattice.size, dtype=np.bool_)
+    found[before[result.committed]] = labels[result.committed]
+    return found
+
+
+def label_agreement(
+    recalls: Sequence[Sequence[Recall]],
+    query_labels: NDArray[np.bool_],
+    labels: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return (queries,) share of recalled rows with their query's label; NaN where none was found.
+
+    Parameters
+    ----------
+    recalls
+        What each query found.
+    query_labels
+        (queries,) label of each query.
+    labels
+        (rows,) label of each row of the lattice.
+    """
+    return np.array(
+        [
+            np.mean([labels[recall.row] == label for recall in found]) if found else np.nan
+            for found, label in zip(recalls, query_labels, strict=True)
+        ]
+    )

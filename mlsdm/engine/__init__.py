@@ -1,0 +1,1 @@
+"""The rules of the engine and the classes that hold its state."""

@@ -1,0 +1,128 @@
+"""The checks that stand between a caller's values and the compiled rules."""
+
+from __future__ import annotations
+
+import numbers
+import sys
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlsdm.engine import rules
+from mlsdm.errors import ParameterError
+
+__all__ = [
+    "as_dim", "as_distance", "as_fraction", "as_matrix", "as_moral_value", "as_moral_values",
+    "as_params", "as_vector", "check_fits",
+]  # fmt: skip
+
+P = TypeVar("P")
+
+
+def as_params(owner: str, params: Any, kind: type[P]) -> P:
+    """Return a parameter object of the kind that the owner takes, or refuse what else it is."""
+    if not isinstance(params, kind):
+        raise ParameterError(f"{owner}.params: must be {kind.__name__} (got {params!r})")
+    return params
+
+
+def as_dim(owner: str, dim: Any) -> int:
+    """Return a vector dimension, a whole number of at least 1, or refuse it."""
+    whole = isinstance(dim, (int, np.integer)) and not isinstance(dim, bool)
+    if not whole or dim < 1:
+        raise ParameterError(f"{owner}.dim: must be a whole number of at least 1 (got {dim!r})")
+    return int(dim)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+
+def as_fraction(name: str, value: Any) -> float:
+    """Return a real number in [0, 1] as a float, or refuse it in the name of `name`."""
+    if not _is_real(value) or not 0 <= value <= 1:
+        raise ParameterError(f"{name}: must be a number in [0, 1] (got {value!r})")
+    return float(value)
+
+
+def as_distance(name: str, value: Any) -> float:
+    """Return a finite real number of at least 0 as a float, or refuse it in the name of `name`."""
+    if not _is_real(value) or not 0 <= value <= sys.float_info.max:
+        raise ParameterError(f"{name}: must be a finite number of at least 0 (got {value!r})")
+    return float(value)
+
+
+def as_moral_value(owner: str, value: Any) -> float:
+    """Return one moral value as a float in [0, 1], or refuse it."""
+    return as_fraction(f"{owner}.moral_value", value)
+
+
+def _real_array(name: str, values: Any) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # ragged nested lists
+        raise ParameterError(f"{name}: must be a regular array of real numbers ({error})") from None
+    if array.dtype.kind not in "fiu":
+        raise ParameterError(
+            f"{name}: must hold real numbers of a float or integer type (got dtype {array.dtype})"
+        )
+    return array
+
+
+def as_moral_values(owner: str, values: Any) -> NDArray[np.float64]:
+    """Return (n,) float64 moral values in [0, 1], or refuse them."""
+    name = f"{owner}.moral_values"
+    array = _real_array(name, values)
+    if array.ndim != 1:
+        raise ParameterError(
+            f"{name}: must have one dimension, (events,) (got shape {array.shape})"
+        )
+    checked = np.array(array, dtype=np.float64)  # a copy: a result keeps it
+    wrong = np.flatnonzero(~((checked >= 0.0) & (checked <= 1.0)))
+    if wrong.size:
+        raise ParameterError(
+            f"{name}[{wrong[0]}]: must be a number in [0, 1] (got {array[wrong[0]]})"
+        )
+    return checked
+
+
+def _as_float32(name: str, values: Any, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+    array = _real_array(name, values)
+    inner = ", ".join("events" if n is None else str(n) for n in shape)
+    wanted = f"({inner},)" if len(shape) == 1 else f"({inner})"
+    fits = array.ndim == len(shape) and all(
+        n is None or n == m for n, m in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise ParameterError(f"{name}: must have shape {wanted} (got {array.shape})")
+    with np.errstate(over="ignore"):
+        # Compiled for one layout only: a read-only array would compile every rule once more.
+        converted = np.require(array, np.float32, ["C", "A", "W"])
+    bad = rules.first_not_finite(converted.reshape(-1))
+    if bad >= 0:
+        place = np.unravel_index(bad, array.shape)
+        index = ", ".join(str(int(i)) for i in place)
+        raise ParameterError(f"{name}[{index}]: must be finite in float32 (got {array[place]})")
+    return converted
+
+
+def as_vector(owner: str, vector: Any, dim: int, field: str = "vector") -> NDArray[np.float32]:
+    """Return one vector as contiguous (dim,) float32, or refuse it."""
+    return _as_float32(f"{owner}.{field}", vector, (dim,))
+
+
+def as_matrix(owner: str, vectors: Any, dim: int, field: str = "vectors") -> NDArray[np.float32]:
+    """Return vectors as contiguous (events, dim) float32, or refuse them."""
+    array = _real_array(f"{owner}.{field}", vectors)
+    if array.shape == (0,):  # an empty list has no second dimension
+        array = array.reshape(0, dim)
+    return _as_float32(f"{owner}.{field}", array, (None, dim))
+
+
+def check_fits(owner: str, fits: bool) -> None:
+    """Refuse an event whose vector would carry the synaptic levels out of float32."""
+    if not fits:
+        raise ParameterError(
+            f"{owner}.vector: the synaptic levels would leave float32; the vector must be smaller"
+        )

@@ -1,0 +1,5 @@
+"""Where events come from: the published set-ups, real labelled text, and anybody's own data."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

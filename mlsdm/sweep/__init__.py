@@ -1,0 +1,1 @@
+"""Notebooks as experiments: typed parameters, plans, execution, tracked runs, checks."""

@@ -1,0 +1,62 @@
+"""The thresholds of a plan, held against the mean of each metric over the runs of the sweep."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlsdm.sweep.driver import RunOutcome
+
+__all__ = ["Row", "Threshold", "check"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The limits, both included, that the mean of a metric is held to."""
+
+    metric: str
+    min: float = -math.inf
+    max: float = math.inf
+
+    def __str__(self) -> str:
+        if math.isinf(self.max):
+            return f">= {self.min:.12g}"
+        if math.isinf(self.min):
+            return f"<= {self.max:.12g}"
+        return f"in [{self.min:.12g}, {self.max:.12g}]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One threshold beside the mean over the finished runs; None where a run has no number."""
+
+    metric: str
+    mean: float | None
+    runs: int
+    bound: str
+    ok: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as plain values."""
+        return asdict(self)
+
+
+def check(thresholds: Iterable[Threshold], runs: Sequence[RunOutcome]) -> list[Row]:
+    """Hold each threshold against the finished runs; a metric that one of them lacks is not ok."""
+    finished = [run for run in runs if run.status == "FINISHED"]
+    metrics = [
+        {record.name: record.value for record in run.records if record.kind == "metric"}
+        for run in finished
+    ]
+    rows = []
+    for threshold in thresholds:
+        values = [value for m in metrics if (value := m.get(threshold.metric)) is not None]
+        complete = bool(values) and len(values) == len(finished)
+        mean = statistics.fmean(values) if complete else None
+        ok = mean is not None and threshold.min <= mean <= threshold.max
+        rows.append(Row(threshold.metric, mean, len(values), str(threshold), ok))
+    return rows

@@ -1,0 +1,129 @@
+"""One parameter of a notebook: its type, its range, and whether a value is one of its values."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+
+from mlsdm.sweep import yaml12
+
+__all__ = ["Parameter", "Range"]
+
+_NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|inf|∞)"
+_INTERVAL = re.compile(rf"\bin\s*([\[(])\s*({_NUMBER})\s*,\s*({_NUMBER})\s*([\])])")
+_INEQUALITY = re.compile(rf"(>=|<=|≥|≤|>|<)\s*({_NUMBER})")
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers between two limits, each included or not."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    @classmethod
+    def read(cls, comment: str) -> Range | None:
+        """Read ``in [a, b]``, ``in (a, b]``, ``>= a``, ``< b`` and the like from a comment."""
+
+        def number(text: str) -> float:
+            return float(text.replace("∞", "inf").replace("_", ""))
+
+        if match := _INTERVAL.search(comment):
+            left, low, high, right = match.groups()
+            return cls(number(low), number(high), left == "(", right == ")")
+        limits: dict[str, Any] = {}
+        for sign, text in _INEQUALITY.findall(comment):
+            side = "low" if sign in (">=", "≥", ">") else "high"
+            limits |= {side: number(text), f"{side}_open": sign in ("<", ">")}
+        return cls(**limits) if limits else None
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"{'>' if self.low_open else '>='} {self.low:.12g}"
+        if math.isinf(self.low):
+            return f"{'<' if self.high_open else '<='} {self.high:.12g}"
+        left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
+        return f"in {left}{self.low:.12g}, {self.high:.12g}{right}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a notebook, as its cell declares it.
+
+    Parameters
+    ----------
+    annotation
+        The declared type as text; `type` is the same without ``| None``, which is `optional`.
+    range
+        What the comment allows, of a number or of each number in a list.
+    line
+        The line within the parameters cell, from 1.
+    """
+
+    name: str
+    annotation: str
+    type: Any = field(repr=False)
+    optional: bool
+    default: Any
+    comment: str
+    range: Range | None
+    line: int
+
+    @property
+    def allowed(self) -> str:
+        """What a value must be, as text: ``"list[float], each in (0, 1]"``."""
+        each = "each " if get_origin(self.type) is list else ""
+        return f"{self.annotation}, {each}{self.range}" if self.range else self.annotation
+
+    def admits(self, value: object) -> bool:
+        """Whether the value has the declared type and lies in the stated range."""
+        if value is None:
+            return self.optional
+        if not _fits(value, self.type):
+            return False
+        numbers: list[Any] = value if isinstance(value, list) else [value]
+        limits = self.range
+        return limits is None or all(number in limits for number in numbers)
+
+    def read(self, text: str) -> Any:
+        """Read the text of a value as the type asks for; what does not fit is not refused here."""
+        if self.optional and text in ("null", "None"):
+            return None
+        if self.type is str:
+            return text
+        if get_origin(self.type) is Literal:
+            return next((c for c in get_args(self.type) if str(c) == text), text)
+        try:
+            return yaml12.parse(text, yaml.BaseLoader if self.type == list[str] else yaml12.Loader)
+        except ValueError:
+            return text
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value is of a type, with nothing coerced and only finite numbers."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return any(type(value) is type(choice) and value == choice for choice in args)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, args[0]) for item in value)
+    if kind is float:
+        return type(value) is int or (type(value) is float and math.isfinite(value))
+    if kind is dict:
+        try:  # JSON returns it unchanged: its keys are text, its numbers finite.
+            same = json.loads(json.dumps(value, allow_nan=False)) == value
+        except (TypeError, ValueError):
+            return False
+        return isinstance(value, dict) and same
+    return type(value) is kind

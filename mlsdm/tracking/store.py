@@ -1,0 +1,122 @@
+"""Where runs are kept: the project's own SQLite file, another one, or an MLflow server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from mlsdm.project import artifact_root
+from mlsdm.record import check_name
+from mlsdm.tracking.connection import connect, is_server, one_sentence, public, store_uri
+from mlsdm.tracking.run import TrackedRun, shortened
+
+__all__ = ["Store"]
+
+
+class Store:
+    """A store of runs: `uri` is absolute, so that it means the same in every folder."""
+
+    def __init__(self, project: Path, uri: str, client: Any) -> None:
+        self.project = project
+        self.uri = uri
+        self._client = client
+
+    @classmethod
+    def open(cls, project: Path, uri: str | None = None) -> Self:
+        """Open the store at `uri`, else at MLFLOW_TRACKING_URI, else the project's own.
+
+        Relative paths begin at the project; a fresh SQLite file is made first.
+
+        Raises
+        ------
+        ParameterError
+            When the address is neither one of an SQLite file nor of an HTTP server.
+        RunError
+            When the file is no SQLite database, or the server does not answer.
+        """
+        absolute = store_uri(project, uri)
+        return cls(project, absolute, connect(project, absolute))
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the store is an MLflow server, with an interface of its own."""
+        return is_server(self.uri)
+
+    @property
+    def address(self) -> str:
+        """The URI without a user name and password in it, fit to be shown."""
+        return public(self.uri)
+
+    def experiment(self, name: str) -> str:
+        """Return the id of the experiment `name`: found, restored or made.
+
+        Raises
+        ------
+        RunError
+            When the store refuses.
+        """
+        with one_sentence(self.uri):
+            known = self._client.get_experiment_by_name(name) or self._make_experiment(name)
+            if known.lifecycle_stage == "deleted":
+                self._client.restore_experiment(known.experiment_id)
+            return str(known.experiment_id)
+
+    def _make_experiment(self, name: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        own = None if self.is_server else artifact_root(self.project).as_uri()
+        try:
+            self._client.create_experiment(name, artifact_location=own)
+        except MlflowException as error:  # another process may have made it since we looked
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return self._client.get_experiment_by_name(name)
+
+    def experiments(self) -> dict[str, str]:
+        """Return the ids of the first 1000 experiments by name, without MLflow's own Default.
+
+        Raises
+        ------
+        RunError
+            When the store refuses.
+        """
+        with one_sentence(self.uri):
+            found = self._client.search_experiments(max_results=1000)
+        return {e.name: str(e.experiment_id) for e in found if e.experiment_id != "0"}
+
+    def start(
+        self,
+        experiment: str,
+        name: str,
+        *,
+        parameters: Mapping[str, object],
+        tags: Mapping[str, str],
+        parent: str | None = None,
+    ) -> TrackedRun:
+        """Start a run called `name` in the experiment called `experiment`.
+
+        Parameters longer than MLflow takes are cut, and then all kept in ``parameters.json``.
+
+        Raises
+        ------
+        ParameterError
+            When MLflow cannot hold a parameter's name.
+        RunError
+            When the store refuses; if the run was begun, it is FAILED.
+        """
+        for key in parameters:
+            check_name("Store.start.parameters", key)
+        family = {} if parent is None else {"mlflow.parentRunId": parent}
+        experiment_id = self.experiment(experiment)
+        with one_sentence(self.uri):
+            made = self._client.create_run(
+                experiment_id, run_name=name, tags=shortened({**tags, **family})
+            )
+        run = TrackedRun(self._client, self.uri, experiment_id, made.info.run_id)
+        try:
+            run.log_parameters(parameters)
+        except BaseException as error:
+            run.fail(error)
+            raise
+        return run

@@ -1,0 +1,102 @@
+"""What several test modules share: parameter strategies, streams, and a state's bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mlsdm import CognitiveController, EngineParams
+
+shares = st.floats(0, 1)
+
+
+def moral_params() -> st.SearchStrategy[dict[str, Any]]:
+    """Any allowed moral parameters, as plain values."""
+    free = st.fixed_dictionaries(
+        {
+            "initial_threshold": shares,
+            "smoothing": shares,
+            "target_rate": shares,
+            "dead_band": st.sampled_from([0.0, 0.05, 0.3]),
+            "step": st.sampled_from([0.0, 0.01, 0.05, 0.5, 1.0]),
+            "initial_rate": shares,
+        }
+    )
+    bounds = st.tuples(shares, shares).map(sorted)
+    return st.tuples(free, bounds).map(
+        lambda pair: pair[0] | {"min_threshold": pair[1][0], "max_threshold": pair[1][1]}
+    )
+
+
+def engine_params(max_dim: int = 12) -> st.SearchStrategy[EngineParams]:
+    """Any allowed engine parameters of a small engine."""
+    positive = st.floats(0.01, 5)
+    decays = st.floats(0.001, 1)
+    rhythm = st.fixed_dictionaries(
+        {
+            "wake_duration": st.integers(1, 12),
+            "sleep_duration": st.integers(1, 5),
+            "clock": st.sampled_from(["event", "commit"]),
+            "wake_phase": shares,
+            "sleep_phase": shares,
+        }
+    )
+    synapse = st.fixed_dictionaries(
+        {
+            "decay": st.lists(decays, min_size=3, max_size=3),
+            "threshold": st.lists(positive, min_size=2, max_size=2),
+            "transfer": st.lists(shares, min_size=2, max_size=2),
+            "gate": st.sampled_from(["norm", "element"]),
+        }
+    )
+    lattice = st.fixed_dictionaries(
+        {
+            "capacity": st.integers(1, 40),
+            "phase_tolerance": st.floats(0, 1.5),
+            "top_k": st.integers(1, 10),
+            "consolidation": st.sampled_from(["replay", "none"]),
+        }
+    )
+    whole = st.fixed_dictionaries(
+        {
+            "dim": st.integers(1, max_dim),
+            "moral": moral_params(),
+            "rhythm": rhythm,
+            "synapse": synapse,
+            "lattice": lattice,
+        }
+    )
+    return whole.map(EngineParams.from_dict)
+
+
+def related_vectors(n: int, dim: int, seed: int, scale: float = 1.0) -> NDArray[np.float32]:
+    """Return vectors about three centroids in turn, each element of the order of `scale`."""
+    rng = np.random.default_rng(seed)
+    centroids = rng.standard_normal((3, dim))
+    noise = 0.4 * rng.standard_normal((n, dim))
+    return (scale * (centroids[np.arange(n) % 3] + noise)).astype(np.float32)
+
+
+def isotropic_units(n: int, dim: int, seed: int) -> NDArray[np.float32]:
+    """Return unit vectors of uniformly random direction."""
+    vectors = np.random.default_rng(seed).standard_normal((n, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def state_arrays(controller: CognitiveController) -> list[NDArray[Any]]:
+    """Return every array that the parts of a controller hold."""
+    parts = (controller.moral, controller.rhythm, controller.synapse, controller.lattice)
+    return [
+        array for part in parts for array in vars(part).values() if isinstance(array, np.ndarray)
+    ]
+
+
+def state_bytes(controller: CognitiveController) -> bytes:
+    """Return the whole state of a controller as bytes."""
+    return (
+        b"".join(array.tobytes() for array in state_arrays(controller))
+        + repr((controller.events, controller.emergency)).encode()
+    )

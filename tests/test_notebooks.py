@@ -1,0 +1,79 @@
+"""Every notebook through papermill, small, into a real store; nbval proves the stored outputs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlsdm.sweep.driver import run_notebook
+
+ROOT = Path(__file__).parent.parent
+SMALL = {
+    "01-phase-behaviour": {"n_events": 100, "n_queries": 5, "n_seeds": 3},
+    "02-moral-adaptation": {"shares": [0.0, 0.5, 1.0], "n_events": 100, "n_seeds": 5},
+    "03-real-text": {"n_comments": 300, "n_queries": 30, "n_events": 100, "n_seeds": 3},
+    "04-targets": {"capacity": 500, "n_events": 500, "n_queries": 20, "n_callers": 50},
+}
+OWN = {
+    "01-phase-behaviour": {"n_queries": 5},
+    "02-moral-adaptation": {"shares": [0.2, 0.5], "n_events": 100, "n_seeds": 3},
+    "03-real-text": {"n_queries": 10, "n_events": 100, "n_seeds": 3, "shares": [0.2, 0.5]},
+}
+
+
+def run(store, name, values):
+    outcome = run_notebook(store, ROOT, ROOT / "notebooks" / f"{name}.ipynb", values)
+    assert outcome.status == "FINISHED", outcome.cause
+    return {record.name: record for record in outcome.records}
+
+
+def test_every_notebook_has_a_small_version():
+    assert set(SMALL) == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_notebook_runs_small_and_records_each_kind_of_result(sqlite_store, name):
+    found = run(sqlite_store, name, SMALL[name])
+    assert {"metric", "table", "figure"} <= {record.kind for record in found.values()}
+
+
+@pytest.fixture(scope="module")
+def own_data(tmp_path_factory):
+    """Sixty events of one's own: vectors, values, labels and texts in one file."""
+    rng = np.random.default_rng(0)
+    toxic = np.arange(60) % 3 == 0
+    frame = pd.DataFrame(rng.standard_normal((60, 4)), columns=["v0", "v1", "v2", "v3"])
+    frame["text"] = [f"comment number {i}" for i in range(60)]
+    frame["moral_value"] = np.where(toxic, 0.2, 0.8) + 0.1 * rng.random(60)
+    frame["label"] = np.where(toxic, "toxic", "safe")
+    path = tmp_path_factory.mktemp("own") / "own.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_notebook_takes_ones_own_data(sqlite_store, own_data, name):
+    found = run(sqlite_store, name, {**OWN[name], "data": str(own_data)})
+    assert any(record.kind == "metric" for record in found.values())
+
+
+def test_the_published_clock_never_wakes_again_whatever_the_parameters(sqlite_store):
+    engine = {"rhythm": {"wake_duration": 3, "sleep_duration": 1}}
+    found = run(
+        sqlite_store, "01-phase-behaviour", {**SMALL["01-phase-behaviour"], "engine": engine}
+    )
+    assert found["phase/published_wake_ups"].value == 0
+
+
+def test_what_notebooks_import_does_not_import_mlflow():
+    code = (
+        "import sys, mlsdm; mlsdm.record, mlsdm.simulate, mlsdm.evidence.targets()\n"
+        "from mlsdm.analysis import metrics, plots, published, recall, statistics\n"
+        "from mlsdm.streams import comments, load_stream, moral_stream\n"
+        "print('mlflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

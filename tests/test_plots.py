@@ -1,0 +1,103 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import mlsdm
+from mlsdm.analysis import plots
+from mlsdm.streams import moral_stream, roc
+
+
+@pytest.fixture(scope="module")
+def runs():
+    stream = moral_stream(120, 0.3)
+    vectors = np.random.default_rng(0).standard_normal((120, 6))
+    return {
+        name: mlsdm.simulate(params, vectors, stream.moral_values)
+        for name, params in (
+            ("published", mlsdm.EngineParams.published(6)),
+            ("default", mlsdm.EngineParams(6)),
+        )
+    }
+
+
+def interval_table(**columns):
+    return pd.DataFrame({**columns, "mean": 0.5, "low": 0.4, "high": 0.7})
+
+
+def labels(axis):
+    return [text.get_text() for text in axis.get_legend().get_texts()]
+
+
+def test_the_phase_timeline_has_a_strip_per_run_and_shades_sleep(runs):
+    figure = plots.phase_timeline(runs, last=50)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["published", "default"]
+    strip = figure.axes[0]
+    drawn = sum(len(lines.get_segments()) for lines in strip.collections[1:])
+    assert drawn == 50
+    assert strip.collections[0].get_paths()  # the published engine falls asleep
+
+
+def test_rows_by_phase_draws_what_the_run_holds(runs):
+    (axis,) = plots.rows_by_phase(runs).axes
+    assert labels(axis) == ["published", "default"]
+    np.testing.assert_array_equal(axis.lines[1].get_ydata(), runs["default"].lattice_size)
+
+
+def test_interval_bars_put_the_mean_and_its_interval():
+    table = interval_table(engine=["a", "a", "b", "b"], phase=["wake", "sleep"] * 2)
+    (axis,) = plots.interval_bars(table, group="engine", bar="phase", ylabel="coherence").axes
+    assert [patch.get_height() for patch in axis.patches] == [0.5] * 4
+    assert axis.get_ylabel() == "coherence"
+    whiskers = axis.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose([segment[:, 1] for segment in whiskers], [[0.4, 0.7]] * 2)
+
+
+def test_error_rates_draw_both_errors_in_their_own_colours():
+    table = interval_table(
+        toxic_share=[0.1, 0.2] * 2, measure=["toxic passed"] * 2 + ["safe refused"] * 2
+    )
+    (axis,) = plots.error_rates(table).axes
+    colours = dict(zip(labels(axis), [line.get_color() for line in axis.lines], strict=True))
+    assert colours == {"toxic passed": plots.RED, "safe refused": plots.BLUE}
+
+
+def test_threshold_band_draws_the_mean_over_seeds():
+    thresholds = np.random.default_rng(0).random((30, 80))
+    figure = plots.threshold_band({"one": thresholds, "two": thresholds}, last=60)
+    assert len(figure.axes) == 2
+    mean = figure.axes[0].lines[1].get_ydata()
+    np.testing.assert_allclose(mean, thresholds[:, :60].mean(axis=0))
+
+
+def test_the_limit_cycle_is_the_orbit_of_average_and_threshold(runs):
+    figure = plots.limit_cycle(runs, target=0.5, dead_band=0.05, first=10, last=90)
+    for axis, result in zip(figure.axes, runs.values(), strict=True):
+        np.testing.assert_array_equal(axis.lines[0].get_ydata(), result.threshold[10:90])
+        np.testing.assert_array_equal(axis.lines[0].get_xdata(), result.acceptance_rate[10:90])
+
+
+def test_roc_curves_hold_curves_points_and_chance():
+    stream = moral_stream(100, 0.4)
+    curves = {"scorer": roc(stream.toxic, stream.moral_values)}
+    (axis,) = plots.roc_curves(curves, {"adaptive": (0.3, 0.9)}).axes
+    assert labels(axis) == ["scorer", "adaptive", "chance"]
+    assert axis.lines[1].get_xydata().tolist() == [[0.3, 0.9]]
+
+
+def test_the_trade_off_has_a_panel_per_measure_and_a_line_per_policy():
+    table = interval_table(
+        policy=["a", "a", "b", "b"] * 2,
+        toxic_share=[0.1, 0.9] * 4,
+        measure=["toxic passed"] * 4 + ["safe refused"] * 4,
+    )
+    figure = plots.trade_off(table)
+    assert [len(axis.lines) for axis in figure.axes] == [2, 2]
+    assert figure.axes[1].get_ylabel() == "share: safe refused"
+
+
+def test_the_latency_distribution_falls_from_one_and_shows_the_targets():
+    times = np.array([3.0, 1.0, 2.0, 4.0])
+    (axis,) = plots.latency_distribution({"call": times}, [("P50 < 10 ms", 0.5, 10.0)]).axes
+    np.testing.assert_allclose(axis.lines[0].get_xdata(), [1, 2, 3, 4])
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [1, 0.75, 0.5, 0.25])
+    assert [text.get_text() for text in axis.texts] == ["P50 < 10 ms"]

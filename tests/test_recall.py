@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+import mlsdm
+from mlsdm.analysis.recall import label_agreement, recall_by_phase, row_labels
+
+
+def simulated(capacity=1000, n=60, **engine):
+    params = mlsdm.EngineParams(8, lattice=mlsdm.LatticeParams(capacity=capacity)).replace(engine)
+    vectors = np.random.default_rng(3).standard_normal((n, 8)).astype(np.float32)
+    values = np.random.default_rng(4).random(n)
+    return mlsdm.simulate(params, vectors, values), vectors
+
+
+def test_recall_by_phase_counts_rows_in_phase_and_finds_the_best():
+    result, vectors = simulated()
+    table = recall_by_phase(result.engine, vectors[:5]).set_index("phase")
+    phases = result.engine.lattice.phases
+    assert table.loc["wake", "rows"] == (phases < 0.5).sum()
+    assert table.loc["sleep", "rows"] == (phases > 0.5).sum() > 0
+    assert table.loc["wake", "found"] == 5
+    assert 0 < table.loc["sleep", "coherence"] <= 1
+
+
+def test_recall_by_phase_says_nothing_was_found_where_nothing_is_stored():
+    result, vectors = simulated(lattice={"consolidation": "none"})
+    asleep = recall_by_phase(result.engine, vectors[:5]).set_index("phase").loc["sleep"]
+    assert (asleep["rows"], asleep["found"], asleep["coherence"]) == (0, 0, 0)
+
+
+def test_row_labels_follow_each_committed_event_to_its_row():
+    result, vectors = simulated()
+    labels = np.random.default_rng(5).random(60) < 0.5
+    found = row_labels(result, labels)
+    lattice = result.engine.lattice
+    for event in np.flatnonzero(result.committed):
+        recall = lattice.retrieve(vectors[event], 0.1, top_k=1)[0]
+        assert found[recall.row] == labels[event]
+
+
+def test_row_labels_need_a_lattice_that_is_not_full():
+    result, _ = simulated(capacity=5)
+    with pytest.raises(ValueError, match="not full"):
+        row_labels(result, np.zeros(60, bool))
+
+
+def test_label_agreement_is_the_share_of_rows_with_the_querys_label():
+    result, vectors = simulated()
+    recalls = [result.engine.lattice.retrieve(vectors[0], 0.1, top_k=4), []]
+    labels = np.zeros(result.engine.lattice.size, bool)
+    labels[recalls[0][0].row] = True
+    shares = label_agreement(recalls, np.array([True, False]), labels)
+    assert shares[0] == 0.25
+    assert np.isnan(shares[1])

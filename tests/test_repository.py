@@ -1,0 +1,180 @@
+"""What the project's files say of each other: README, set-up, workflows, notebooks."""
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import rattler
+import yaml
+
+import mlsdm
+from mlsdm.sweep.plan import load_plan
+from mlsdm.sweep.schema import read_schema
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MODULES = sorted((ROOT / "mlsdm").rglob("*.py"))
+
+
+def names(path):
+    return path.stem
+
+
+def readme_command(name):
+    block = re.search(rf"<!-- {name} command -->\n```sh\n(.*)\n```\n<!-- end -->", README)
+    assert block, f"README.md holds no {name} command"
+    return block.group(1)
+
+
+@pytest.mark.parametrize("name", ["reproduce", "test"])
+def test_each_readme_command_does_its_own_set_up(name):
+    command = readme_command(name)
+    assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+    (extra,) = re.findall(r"--editable '\.\[(\w+)\]'", command)
+    assert extra in PYPROJECT["project"]["optional-dependencies"]
+
+
+def test_the_gate_runs_the_readmes_test_command():
+    gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "<!-- test command -->" in gate
+    assert "pytest" not in gate.replace("PYTEST_ADDOPTS", "")
+
+
+def test_the_readmes_table_of_presets_is_what_the_presets_differ_in():
+    row = re.compile(r"^\| `([\w.]+)` \| `(\w+)` \| `(\w+)` \|", re.MULTILINE)
+    rows = {field: values for field, *values in row.findall(README)}
+    default = mlsdm.EngineParams()
+    published = mlsdm.EngineParams.published()
+    assert {k: v[0] for k, v in rows.items()} == published.differing(default)
+    assert {k: v[1] for k, v in rows.items()} == default.differing(published)
+
+
+def test_the_readmes_python_example_runs():
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    scope = {}
+    exec(example, scope)
+    assert scope["outcome"].reason in ("committed", "moral")
+    assert len(scope["result"].to_frame()) == 1000
+
+
+def test_the_readmes_picture_is_the_one_its_notebook_stores():
+    spec = importlib.util.spec_from_file_location("refresh", ROOT / "notebooks" / "refresh.py")
+    refresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(refresh)
+    assert refresh.PICTURE.read_bytes() == refresh.readme_picture()
+    assert f"(reports/{refresh.PICTURE.name})" in README
+
+
+def test_every_place_that_the_readme_links_to_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_version_is_the_same_everywhere():
+    assert mlsdm.__version__ == PYPROJECT["project"]["version"]
+    assert f"## {mlsdm.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_conda_and_pip_make_the_same_environment():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *specs, pip = environment["dependencies"]
+    parsed = {rattler.MatchSpec(spec).name.normalized: spec for spec in specs}
+    assert set(parsed) == {"python", "pip"}, "what pyproject.toml lists is not listed twice"
+    assert parsed["python"] == f"python {PYPROJECT['project']['requires-python']}"
+    assert pip == {"pip": ["-e .[all]"]}
+
+
+def test_all_holds_every_extra_but_lab():
+    extras = dict(PYPROJECT["project"]["optional-dependencies"])
+    (everything,) = extras.pop("all")
+    extras.pop("lab")
+    assert everything == f"mlsdm[{','.join(extras)}]"
+
+
+def test_no_dependency_is_listed_twice():
+    groups = [
+        PYPROJECT["project"]["dependencies"],
+        *PYPROJECT["project"]["optional-dependencies"].values(),
+    ]
+    listed = [re.match(r"[\w-]+", spec).group().lower() for group in groups for spec in group]
+    assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*")), ids=names)
+def test_the_workflows_are_valid_and_call_what_exists(path):
+    workflow = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert "on" in workflow
+    runs = " ".join(step.get("run", "") for step in steps)
+    assert ".ci/run" in runs or "mlsdm sweep" in runs
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.yaml")), ids=names)
+def test_every_sweep_file_is_valid_and_asks_a_question(path):
+    plan = load_plan(path, ROOT)
+    assert plan.question.endswith("?") or "?" in plan.question
+    assert plan.thresholds
+    assert 1 <= len(plan.runs) <= 30
+
+
+def test_one_module_talks_to_mlflow_and_one_to_papermill():
+    for library, owner in (("mlflow", "tracking"), ("papermill", "sweep")):
+        importing = set()
+        for path in MODULES:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                modules = []
+                if isinstance(node, ast.Import):
+                    modules = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    modules = [node.module or ""]
+                if any(module.split(".")[0] == library for module in modules):
+                    importing.add(path.relative_to(ROOT / "mlsdm").parts[0].removesuffix(".py"))
+        assert importing == {owner}
+
+
+def test_no_module_imports_the_root_package():
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert "mlsdm" not in [alias.name for alias in node.names], path
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module != "mlsdm", path
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = "{'numpy', 'numba', 'pandas', 'mlflow', 'matplotlib'}"
+    code = f"import sys, mlsdm; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names)
+def test_a_notebook_is_tidy(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert path.stat().st_size < 600_000
+    assert "papermill" not in notebook.metadata
+    assert notebook.cells[0].source.startswith(f"# {path.stem[:2]} · ")
+    assert "**Question.**" in notebook.cells[0].source
+    assert "**Answer.**" in notebook.cells[0].source
+    assert "## What it means" in [cell.source.split("\n")[0] for cell in notebook.cells]
+    assert not re.search(r"/(root|home|work|tmp)/", path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    assert not any(output.output_type in ("error", "stream") for c in code for output in c.outputs)
+    assert not any("mlflow" in cell.source for cell in code)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names)
+def test_every_notebook_parameter_has_a_type_and_a_comment(path):
+    schema = read_schema(path)
+    assert schema.parameters
+    for parameter in schema.parameters.values():
+        assert parameter.comment, f"{path.name}: {parameter.name}"

@@ -1,0 +1,414 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlsdm.errors import MlsdmError, ParameterError, RunError
+from mlsdm.evidence import judge
+from mlsdm.project import artifact_root, default_store
+from mlsdm.record import Record, records
+from mlsdm.tracking import Store, TrackedRun, connection
+from mlsdm.tracking.connection import public, store_uri
+from mlsdm.tracking.run import MOST_BYTES, _batches
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "sqlite":
+        found: Store = request.getfixturevalue("sqlite_store")
+        return found
+    return Store.open(tmp_path, request.getfixturevalue("mlflow_server"))
+
+
+def client(store: Store) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=store.uri)
+
+
+def begin(store: Store, **kwargs: Any) -> TrackedRun:
+    given = {"parameters": {}, "tags": {}, **kwargs}
+    return store.start("tests", "a run", **given)
+
+
+def read_text(store: Store, run: TrackedRun, path: str, folder: Path) -> str:
+    downloaded = client(store).download_artifacts(run.id, path, str(folder))
+    return Path(downloaded).read_text(encoding="utf-8")
+
+
+def test_a_notebook_comes_back_from_the_store(
+    store: Store, recorded: nbformat.NotebookNode, tmp_path: Path
+) -> None:
+    with store.start(
+        "round trip é/1",
+        "first",
+        parameters={"n": 3, "rate": 0.1, "on": True, "name": "é", "seeds": [1, 2]},
+        tags={"mlsdm.seed": "7"},
+    ) as run:
+        run.log(records(recorded))
+        run.attach_text("# notes", "notes.md")
+        (tmp_path / "out.ipynb").write_text("{}")
+        run.attach(tmp_path / "out.ipynb", "notebook")
+    read = client(store).get_run(run.id)
+    assert read.info.status == "FINISHED"
+    assert read.info.run_name == "first"
+    assert read.info.experiment_id == store.experiment("round trip é/1")
+    assert read.data.params == {
+        "n": "3",
+        "rate": "0.1",
+        "on": "True",
+        "name": "é",
+        "seeds": "[1, 2]",
+    }
+    assert read.data.tags["mlsdm.seed"] == "7"
+    assert read.data.tags["mlsdm.nonfinite"] == "no number, θ/threshold, cells"
+    assert "mlsdm.cause" not in read.data.tags
+    metrics = read.data.metrics
+    assert metrics["safety/rejection"] == 0.1 + 0.2
+    assert metrics["target/latency.p50"] == 1
+    assert metrics["nonfinite/count"] == 3
+    assert "no number" not in metrics
+    history = client(store).get_metric_history(run.id, "θ/threshold")
+    assert [(point.step, point.value) for point in history] == [(0, 0.5), (9, 0.4)]
+    assert read_text(store, run, "tables/cells.csv", tmp_path) == (f"n,x,who\n1,{1 / 3!r},é\n2,,\n")
+    image = Path(client(store).download_artifacts(run.id, "figures/θ/course.png", str(tmp_path)))
+    assert image.read_bytes() == {r.name: r.png for r in records(recorded)}["θ/course"]
+    assert read_text(store, run, "notes.md", tmp_path) == "# notes"
+    assert read_text(store, run, "notebook/out.ipynb", tmp_path) == "{}"
+
+
+def test_only_a_server_has_pages(sqlite_store: Store, mlflow_server: str, tmp_path: Path) -> None:
+    with begin(sqlite_store) as run:
+        assert run.url() is None
+    remote = Store.open(tmp_path, mlflow_server + "/")
+    with begin(remote) as run:
+        id = remote.experiment("tests")
+        assert run.url() == (
+            f"{mlflow_server}/#/experiments/{id}/runs/{run.id}?workflowType=machine_learning"
+        )
+
+
+def test_of_two_under_one_name_the_last_counts(store: Store, tmp_path: Path) -> None:
+    def table(cell: int) -> Record:
+        return Record("table", "x", columns=("a",), rows=((cell,),))
+
+    with begin(store) as run:
+        run.log([Record("metric", "x", value=2.0), Record("metric", "x", value=1.0), table(1)])
+        run.log([Record("metric", "y", value=9.0), Record("metric", "z", value=9.0)])
+        run.log([Record("metric", "y", value=8.0), table(2)])
+    data = client(store).get_run(run.id).data
+    assert data.metrics == {"x": 1.0, "y": 8.0, "z": 9.0}
+    assert data.tags["mlsdm.duplicates"] == "x, y"
+    assert read_text(store, run, "tables/x.csv", tmp_path) == "a\n2\n"
+
+
+def test_a_long_series_is_split_into_requests(store: Store) -> None:
+    name = "θ" * 100
+    values = tuple(float(i) for i in range(2500))
+    with begin(store) as run:
+        run.log([Record("series", name, steps=tuple(range(2500)), values=values)])
+    history = client(store).get_metric_history(run.id, name)
+    assert [point.value for point in history] == list(values)
+
+
+def test_many_and_long_parameters(store: Store, tmp_path: Path) -> None:
+    parameters = {f"p{i}": "é" * 7000 if i == 77 else i for i in range(150)}
+    with begin(store, parameters=parameters, tags={"long": "x" * 9000}) as run:
+        pass
+    data = client(store).get_run(run.id).data
+    assert len(data.params) == 150
+    assert data.params["p77"].endswith("… (cut: 7000 characters)")
+    assert len(data.params["p77"]) == 6000
+    assert len(data.tags["long"]) == 8000
+    assert json.loads(read_text(store, run, "parameters.json", tmp_path)) == parameters
+
+
+def test_a_parameter_that_mlflow_cannot_hold_begins_no_run(sqlite_store: Store) -> None:
+    with pytest.raises(ParameterError, match=r"^Store.start.parameters: .*\(got 'a\(b'\)"):
+        sqlite_store.start("nothing", "r", parameters={"a(b": 1}, tags={})
+    assert "nothing" not in sqlite_store.experiments()
+
+
+def test_a_run_that_cannot_hold_its_parameters_is_failed(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlsdm.tracking.run.LONGEST_PARAMETER", 10**6)
+    monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
+    with pytest.raises(RunError, match=r"store sqlite.*exceeds the maximum length"):
+        sqlite_store.start("refused", "r", parameters={"a": "x" * 6001}, tags={})
+    (run,) = client(sqlite_store).search_runs([sqlite_store.experiment("refused")])
+    assert run.info.status == "FAILED"
+    assert "exceeds" in run.data.tags["mlsdm.cause"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ValueError("no luck"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(0), "FAILED")],
+)
+def test_every_nested_run_ends(store: Store, error: BaseException, status: str) -> None:
+    with (
+        pytest.raises(type(error)),
+        begin(store) as parent,
+        begin(store, parent=parent.id) as child,
+    ):
+        raise error
+    for run in (parent, child):
+        read = client(store).get_run(run.id)
+        assert read.info.status == status
+        assert read.info.end_time is not None
+        assert read.data.tags["mlsdm.cause"] == f"{type(error).__name__}: {error}"
+    assert client(store).get_run(child.id).data.tags["mlflow.parentRunId"] == parent.id
+
+
+def test_what_was_finished_by_hand_stays_so(sqlite_store: Store) -> None:
+    with begin(sqlite_store) as run:
+        run.finish("FAILED", "a cell raised")
+    read = client(sqlite_store).get_run(run.id)
+    assert (read.info.status, read.data.tags["mlsdm.cause"]) == ("FAILED", "a cell raised")
+
+
+def test_the_first_error_stays_when_the_run_cannot_be_ended(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: object) -> None:
+        raise OSError("gone")
+
+    with begin(sqlite_store) as run:
+        monkeypatch.setattr(run._client, "set_terminated", gone)
+        first = ValueError("first")
+        run.fail(first)
+        assert first.__notes__ == [
+            f"The run {run.id} could not be ended: store {sqlite_store.uri}: gone"
+        ]
+        monkeypatch.undo()
+
+
+def test_a_missing_file_is_one_sentence(sqlite_store: Store, tmp_path: Path) -> None:
+    with begin(sqlite_store) as run, pytest.raises(RunError, match="No such file"):
+        run.attach(tmp_path / "absent.txt")
+
+
+def test_two_may_make_an_experiment_at_once(store: Store, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        ids = set(pool.map(store.experiment, ["at once"] * 4))
+    assert ids == {store.experiments()["at once"]}
+    assert "0" not in ids
+
+
+def test_a_race_for_an_experiment_is_lost_quietly(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = sqlite_store.experiment("lost")
+    look = sqlite_store._client.get_experiment_by_name
+    answers = [None]
+    monkeypatch.setattr(
+        sqlite_store._client,
+        "get_experiment_by_name",
+        lambda name: answers.pop() if answers else look(name),
+    )
+    assert sqlite_store.experiment("lost") == id
+
+
+def test_a_deleted_experiment_is_restored(store: Store) -> None:
+    id = store.experiment("deleted")
+    client(store).delete_experiment(id)
+    assert "deleted" not in store.experiments()
+    with store.start("deleted", "r", parameters={}, tags={}):
+        assert store.experiments()["deleted"] == id
+
+
+def test_a_refused_experiment_is_one_sentence(sqlite_store: Store) -> None:
+    with pytest.raises(RunError, match=r"^store sqlite:///.*Invalid experiment name"):
+        sqlite_store.experiment("")
+
+
+def test_files_lie_in_the_project_and_nothing_in_the_current_folder(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store.open(sqlite_store.project, sqlite_store.uri)
+    with begin(store) as run:
+        run.attach_text("here", "a.txt")
+    files = artifact_root(store.project)
+    assert (files / run.id / "artifacts" / "a.txt").read_text() == "here"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fresh_store_may_be_opened_by_two_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mlsdm.tracking import Store\n"
+        "store = Store.open(Path(sys.argv[1]), 'fresh.db')\n"
+        "with store.start('both', sys.argv[2], parameters={'a': 1}, tags={}): pass"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), name], stderr=subprocess.PIPE, text=True
+        )
+        for name in ("one", "two")
+    ]
+    assert [(process.communicate()[1], process.returncode) for process in both] == [("", 0)] * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["fresh.db"]
+    store = Store.open(tmp_path, "fresh.db")
+    runs = client(store).search_runs([store.experiment("both")])
+    assert {run.info.run_name for run in runs} == {"one", "two"}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def fake_sqlalchemy_store(address: str, root: str) -> Any:
+    Path(address.removeprefix("sqlite:///")).write_bytes(b"SQLite format 3\0")
+    return SimpleNamespace(engine=SimpleNamespace(dispose=lambda: None))
+
+
+@pytest.mark.parametrize("error", [FileExistsError(), PermissionError("no hard links")])
+def test_a_store_is_put_into_place_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def link(made: Path, path: Path) -> None:
+        if isinstance(error, FileExistsError):
+            path.write_bytes(b"another's")
+        raise error
+
+    monkeypatch.setattr(
+        "mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore", fake_sqlalchemy_store
+    )
+    monkeypatch.setattr(os, "link", link)
+    connection._make(tmp_path / "m.db", tmp_path)
+    raced = isinstance(error, FileExistsError)
+    assert (tmp_path / "m.db").read_bytes() == (b"another's" if raced else b"SQLite format 3\0")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    inside = f"sqlite:///{tmp_path.as_posix()}"
+    assert store_uri(tmp_path) == default_store(tmp_path) == f"{inside}/mlflow.db"
+    assert store_uri(tmp_path, "runs.db") == f"{inside}/runs.db"
+    assert store_uri(tmp_path, "sqlite:///a/../runs.db") == f"{inside}/runs.db"
+    assert store_uri(tmp_path, f"{inside}/runs.db") == f"{inside}/runs.db"
+    assert store_uri(tmp_path, "https://host/mlflow/") == "https://host/mlflow"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    assert store_uri(tmp_path) == "http://host:5000"
+    assert store_uri(tmp_path, "runs.db") == f"{inside}/runs.db"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "./mlruns",
+        "databricks",
+        "file:///tmp/mlruns.db",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "a%20b.db",
+        "a.db?x=1",
+        "postgresql://me:secret@host/db.x",
+    ],
+)
+def test_other_addresses_are_refused(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(ParameterError, match=r"^store: must be an SQLite file") as caught:
+        Store.open(tmp_path, uri)
+    assert "secret" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_no_store(tmp_path: Path) -> None:
+    (tmp_path / "folder.db").mkdir()
+    (tmp_path / "text.db").write_text("this is no database")
+    for name, said in [
+        ("folder.db", "is a folder"),
+        ("text.db", "is not an SQLite database"),
+        ("absent/x.db", "absent does not exist"),
+    ]:
+        with pytest.raises(RunError, match=rf"^store .*{name}: .*{said}"):
+            Store.open(tmp_path, name)
+    assert (tmp_path / "text.db").read_text() == "this is no database"
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    begun = time.monotonic()
+    with pytest.raises(RunError, match=rf"^store http://{address}: no server answers") as caught:
+        Store.open(tmp_path, f"http://me:secret@{address}")
+    assert time.monotonic() - begun < 5
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(RunError, match="no server answers"):
+            Store.open(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - begun < 5
+
+
+def test_a_server_that_is_not_mlflow(tmp_path: Path, mlflow_server: str) -> None:
+    with pytest.raises(RunError, match="the server answers 404"):
+        Store.open(tmp_path, f"{mlflow_server}/elsewhere")
+
+
+def test_errors_of_others_become_one_line() -> None:
+    with pytest.raises(RunError, match=r"^store http://h: first http://k$"):  # noqa: SIM117
+        with connection.one_sentence("http://u:p@h"):
+            raise OSError("first http://u:p@k\nsecond")
+    with pytest.raises(RunError, match=r"^store x: OSError$"), connection.one_sentence("x"):
+        raise OSError
+    with pytest.raises(MlsdmError, match=r"^ours$"), connection.one_sentence("x"):
+        raise MlsdmError("ours")
+    assert public("see http://u:p@h/a@b") == "see http://h/a@b"
+
+
+@given(
+    st.lists(st.builds(SimpleNamespace, key=st.text(max_size=200), value=st.text(max_size=300))),
+    st.integers(1, 5),
+    st.integers(300, 5000),
+)
+def test_batches_keep_everything_within_the_limits(
+    entities: list[Any], most: int, most_bytes: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlsdm.tracking.run.MOST_BYTES", most_bytes)
+        batches = list(_batches(entities, most))
+    assert [entity for batch in batches for entity in batch] == entities
+    for batch in batches:
+        size = sum(len(json.dumps([entity.key, entity.value])) for entity in batch)
+        assert 1 <= len(batch) <= most
+        assert size <= most_bytes or len(batch) == 1
+    assert MOST_BYTES < 1e6
+
+
+def test_a_verdict_on_no_number_is_kept(sqlite_store: Store) -> None:
+    verdict = judge("latency.p50", math.nan)
+    with begin(sqlite_store) as run:
+        run.log([Record("metric", "P50", nonfinite=1, judgement=verdict)])
+    data = client(sqlite_store).get_run(run.id).data
+    assert data.metrics == {"target/latency.p50": 0.0, "nonfinite/count": 1.0}
+    assert data.tags["mlsdm.nonfinite"] == "P50"
+
+
+def test_of_two_verdicts_on_one_target_the_last_counts(sqlite_store: Store) -> None:
+    fast, slow = judge("latency.p50", 1.0), judge("latency.p50", 99.0)
+    with begin(sqlite_store) as run:
+        run.log(
+            [
+                Record("metric", "fast", value=1.0, judgement=fast),
+                Record("metric", "slow", value=99.0, judgement=slow),
+            ]
+        )
+    assert client(sqlite_store).get_run(run.id).data.metrics["target/latency.p50"] == 0
