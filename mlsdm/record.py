@@ -28,7 +28,12 @@ __all__ = ["MIME", "Record", "check_name", "record", "records"]
 MIME = "application/vnd.mlsdm.record.v1+json"
 
 _PART = re.compile(r"\w(?:[\w .\-]*\w)?")
-_RESERVED = ("target", "reproduced", "nonfinite")  # groups that the tracking writes itself
+_RESERVED = (
+    "target",
+    "reproduced",
+    "stated",
+    "nonfinite",
+)  # groups that the tracking writes itself
 
 
 def check_name(owner: str, name: object) -> str:

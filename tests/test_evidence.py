@@ -108,9 +108,15 @@ def test_what_is_not_finite_never_agrees(id: str, measured: float) -> None:
 def test_a_judgement_is_written_as_it_was_stated() -> None:
     judgement = evidence.judge("moral.toxic_rejection", 56 / 60)
     assert judgement == evidence.Judgement(
-        "moral.toxic_rejection", "share of toxic events refused", "93.3 %", "93.3 %", "reproduced"
+        id="moral.toxic_rejection",
+        statement="share of toxic events refused",
+        stated="93.3 %",
+        value=0.933,
+        measured="93.3 %",
+        verdict="reproduced",
     )
     assert judgement.holds
+    assert evidence.judge("latency.p50", 1.0).value == 10
     missed = evidence.judge("latency.p50", 47.0)
     assert (missed.stated, missed.measured, missed.holds) == ("< 10 ms", "47 ms", False)
 

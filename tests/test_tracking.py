@@ -79,7 +79,7 @@ def test_a_notebook_comes_back_from_the_store(
     assert "mlsdm.cause" not in read.data.tags
     metrics = read.data.metrics
     assert metrics["safety/rejection"] == 0.1 + 0.2
-    assert metrics["target/latency.p50"] == 1
+    assert (metrics["target/latency.p50"], metrics["stated/latency.p50"]) == (1, 10)
     assert metrics["nonfinite/count"] == 3
     assert "no number" not in metrics
     history = client(store).get_metric_history(run.id, "θ/threshold")
@@ -398,7 +398,11 @@ def test_a_verdict_on_no_number_is_kept(sqlite_store: Store) -> None:
     with begin(sqlite_store) as run:
         run.log([Record("metric", "P50", nonfinite=1, judgement=verdict)])
     data = client(sqlite_store).get_run(run.id).data
-    assert data.metrics == {"target/latency.p50": 0.0, "nonfinite/count": 1.0}
+    assert data.metrics == {
+        "target/latency.p50": 0.0,
+        "stated/latency.p50": 10.0,
+        "nonfinite/count": 1.0,
+    }
     assert data.tags["mlsdm.nonfinite"] == "P50"
 
 

@@ -30,6 +30,11 @@ class Target:
     achieved: str
 
     @property
+    def value(self) -> float:
+        """The stated number, as a claim has one."""
+        return self.limit
+
+    @property
     def stated_text(self) -> str:
         """The target as text, such as ``"< 10 ms"``."""
         return f"{self.relation} {self.limit:g} {self.unit}".rstrip()
@@ -55,6 +60,11 @@ class Claim:
     percent: bool = False
 
     @property
+    def value(self) -> float:
+        """The stated number, as a target has one."""
+        return self.stated
+
+    @property
     def stated_text(self) -> str:
         """The stated figure as text, with the decimals it was stated with."""
         return self.text(self.stated)
@@ -73,11 +83,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One stated target or figure beside its measurement."""
+    """One stated target or figure beside its measurement, as text; `value` is the stated number."""
 
     id: str
     statement: str
     stated: str
+    value: float
     measured: str
     verdict: Literal["met", "not met", "reproduced", "differs"]
 
@@ -127,4 +138,6 @@ def judge(id: str, measured: float) -> Judgement:
         verdict = "met" if holds else "not met"
     else:
         verdict = "reproduced" if holds else "differs"
-    return Judgement(id, entry.statement, entry.stated_text, entry.text(measured), verdict)
+    return Judgement(
+        id, entry.statement, entry.stated_text, entry.value, entry.text(measured), verdict
+    )

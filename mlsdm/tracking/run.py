@@ -189,7 +189,10 @@ def shortened(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _points(record: Record) -> list[tuple[str, float, int]]:
-    """Return the finite numbers of a record as name, value and step; a verdict as 1 or 0."""
+    """Return the finite numbers of a record as name, value and step.
+
+    What is stated is a number of its own beside the measured one, and the verdict is 1 or 0.
+    """
     values = zip(record.steps, record.values, strict=True)
     found = [(record.name, value, step) for step, value in values if value is not None]
     if record.value is not None:
@@ -197,6 +200,7 @@ def _points(record: Record) -> list[tuple[str, float, int]]:
     if (verdict := record.judgement) is not None:
         group = "target" if verdict.verdict in ("met", "not met") else "reproduced"
         found.append((f"{group}/{verdict.id}", float(verdict.holds), 0))
+        found.append((f"stated/{verdict.id}", verdict.value, 0))
     return found
 
 
