@@ -55,7 +55,7 @@ def test_this_interpreter_runs_it_in_the_folder_given(
     executed, folder, _ = good
     printed = executed.notebook.cells[-1].outputs[0].text
     inline = "module://matplotlib_inline.backend_inline"
-    assert printed == f"3 a\"b\\n'µ {sys.executable} {folder} {inline}\n"
+    assert printed == f"3 a\"b\\n'µ {os.path.abspath(sys.executable)} {folder} {inline}\n"
     assert executed.error is None
     assert executed.seconds > 0
     assert executed.notebook.metadata.kernelspec.name == "python3"
