@@ -1,4 +1,4 @@
-from . import analysis, evidence, streams
+from . import analysis, evidence, rng, streams
 from .engine.controller import CognitiveController, Outcome, Reason
 from .engine.lattice import LatticeParams, PhaseEntangledLatticeMemory, Recall
 from .engine.moral import MoralFilter, MoralParams
@@ -33,6 +33,7 @@ __all__ = [
     "analysis",
     "evidence",
     "record",
+    "rng",
     "simulate",
     "streams",
 ]

@@ -14,13 +14,13 @@ from typer.core import TyperGroup
 from mlsdm.errors import MlsdmError, ParameterError, RunError
 
 if TYPE_CHECKING:
-    from mlsdm.sweep.driver import RunOutcome
+    from mlsdm.sweep.outcome import RunOutcome
     from mlsdm.tracking import Store
 
 __all__ = ["app", "main"]
 
 # ClickException, which is click's own in older versions of typer and typer's in newer ones.
-_ClickError: Any = typer.BadParameter.__mro__[2]
+_ClickError: Any = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
 
 
 def _stop(message: object, code: int) -> NoReturn:
@@ -69,6 +69,10 @@ Project = Annotated[
 StoreUri = Annotated[
     str | None, typer.Option("--store", help="The MLflow store; by default the project's own.")
 ]
+CellTimeout = Annotated[
+    int | None,
+    typer.Option(metavar="SECONDS", min=1, help="Fail a run when one cell takes longer."),
+]
 
 
 def _project(given: Path | None) -> Path:
@@ -106,9 +110,7 @@ def _root(
 ) -> None:
     """Run the experiments of MLSDM, each as a tracked run, and look at them."""
     if version:
-        from importlib.metadata import version as installed
-
-        print(f"mlsdm {installed('mlsdm')}")
+        print(f"mlsdm {sys.modules['mlsdm'].__version__}")
     elif ctx.invoked_subcommand is None:
         print(ctx.get_help())
 
@@ -118,6 +120,7 @@ def reproduce(
     everything: Annotated[
         bool, typer.Option("--all", help="Run every numbered notebook, not only 01 to 04.")
     ] = False,
+    cell_timeout: CellTimeout = None,
     project: Project = None,
     store: StoreUri = None,
 ) -> None:
@@ -138,7 +141,7 @@ def reproduce(
     from mlsdm.tracking import Store
 
     opened = Store.open(folder, store)
-    outcomes = run_all(opened, folder, notebooks)
+    outcomes = run_all(opened, folder, notebooks, cell_timeout=cell_timeout)
     show.verdicts(verdicts(outcomes))
     _look(opened, store)
     _fail(outcomes)
@@ -155,10 +158,14 @@ def run(
         list[str] | None,
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter."),
     ] = None,
+    cell_timeout: CellTimeout = None,
     project: Project = None,
     store: StoreUri = None,
 ) -> None:
-    """Run one notebook as a tracked run. A relative path in a parameter starts at the project."""
+    """Run one notebook as a tracked run.
+
+    It works in the project's folder: a relative path in a parameter, such as data, starts there.
+    """
     from mlsdm.sweep import show
     from mlsdm.sweep.driver import run_notebook
     from mlsdm.sweep.notebooks import find_notebook
@@ -173,7 +180,9 @@ def run(
     opened = Store.open(folder, store)
     with Progress(1) as progress:
         progress.start(path.stem)
-        outcome = run_notebook(opened, folder, path, values, on_cell=progress.cell)
+        outcome = run_notebook(
+            opened, folder, path, values, cell_timeout=cell_timeout, on_cell=progress.cell
+        )
         progress.finish(outcome)
     show.metrics(outcome)
     _look(opened, store)
@@ -183,7 +192,7 @@ def run(
 @app.command(
     epilog=_examples(
         "mlsdm sweep experiments/moral-adaptation.yaml --dry-run",
-        "mlsdm sweep experiments/moral.yaml --check",
+        "mlsdm sweep experiments/smoke.yaml --check",
     )
 )
 def sweep(
@@ -192,12 +201,13 @@ def sweep(
     check: Annotated[
         bool, typer.Option("--check", help="End with 1 when a threshold is not met.")
     ] = False,
+    cell_timeout: CellTimeout = None,
     project: Project = None,
     store: StoreUri = None,
 ) -> None:
     """Run a plan: its grid of parameters and seeds, as runs under one parent run.
 
-    Thresholds are held against the mean of a metric over all runs.
+    Thresholds are held against the mean of a metric over all runs; one that failed misses them.
     """
     from mlsdm.sweep import show
     from mlsdm.sweep.plan import load_plan
@@ -211,13 +221,12 @@ def sweep(
     from mlsdm.tracking import Store
 
     opened = Store.open(folder, store)
-    outcome = run_plan(opened, folder, plan)
+    outcome = run_plan(opened, folder, plan, cell_timeout=cell_timeout)
     show.checks(outcome.checks)
     _look(opened, store)
     _fail(outcome.runs)
-    missed = [row.metric for row in outcome.checks if not row.ok]
-    if check and missed:
-        _stop(f"{plan.path.name}: not met: {', '.join(missed)}", 1)
+    if check and outcome.missed:
+        _stop(f"{plan.path.name}: not met: {', '.join(outcome.missed)}", 1)
 
 
 @app.command(epilog=_examples("mlsdm params 02"))

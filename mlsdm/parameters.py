@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from html import escape
 from typing import Annotated, Any, Self, TypeVar, dataclass_transform
 
 import numpy as np
@@ -12,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ErrorDetails
 
+from mlsdm.display import html_table
 from mlsdm.errors import ParameterError, nearest
 
 __all__ = ["Count", "FromList", "Parameters", "Positive", "Share", "parameters"]
@@ -54,6 +54,8 @@ def _plain(value: Any) -> Any:
 
 class Parameters:
     """Base of all parameter objects."""
+
+    _given: frozenset[str] = frozenset()
 
     @classmethod
     def field_names(cls) -> list[str]:
@@ -101,37 +103,35 @@ class Parameters:
                 value = current.replace(value)
             changed[name] = value
         kept = {name: getattr(self, name) for name in self.field_names()}
-        return type(self)(**{**kept, **changed})
+        made = type(self)(**{**kept, **changed})
+        object.__setattr__(made, "_given", self._given | set(changed))
+        return made
+
+    def given(self) -> dict[str, Any]:
+        """Return the values that somebody gave, as opposed to those left at their default."""
+        return {name: getattr(self, name) for name in self.field_names() if name in self._given}
+
+    def _flat(self) -> dict[str, Any]:
+        """Return the values by dotted name."""
+        rows: dict[str, Any] = {}
+        for name in self.field_names():
+            value = getattr(self, name)
+            inner = value._flat() if isinstance(value, Parameters) else None
+            rows |= {name: value} if inner is None else {f"{name}.{k}": v for k, v in inner.items()}
+        return rows
 
     def differing(self, other: Parameters) -> dict[str, Any]:
         """Return the parameters, by dotted name, in which this object differs from `other`."""
-        rows: dict[str, Any] = {}
-        for name in self.field_names():
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if isinstance(mine, Parameters):
-                inner = mine.differing(theirs)
-                rows.update({f"{name}.{key}": value for key, value in inner.items()})
-            elif mine != theirs:
-                rows[name] = mine
-        return rows
+        theirs = other._flat()
+        return {name: value for name, value in self._flat().items() if value != theirs[name]}
 
     def _repr_html_(self) -> str:
         changed = self.differing(type(self)())
-
-        def rows(owner: Parameters, prefix: str) -> list[str]:
-            lines = []
-            for name in owner.field_names():
-                value, key = getattr(owner, name), prefix + name
-                if isinstance(value, Parameters):
-                    lines += rows(value, f"{key}.")
-                else:
-                    cell = escape(repr(value))
-                    shown = f"<b>{cell}</b> (changed)" if key in changed else cell
-                    lines.append(f"<tr><td>{key}</td><td>{shown}</td></tr>")
-            return lines
-
-        title = f"<caption>{type(self).__name__}</caption>"
-        return f"<table>{title}{''.join(rows(self, ''))}</table>"
+        rows = [
+            (name, repr(value), "changed" if name in changed else "")
+            for name, value in self._flat().items()
+        ]
+        return html_table(type(self).__name__, ("parameter", "value", ""), rows, most=len(rows))
 
 
 @dataclass_transform(frozen_default=True)
@@ -148,6 +148,7 @@ def parameters(cls: C) -> C:
             checked_init(self, *plain, **{name: _plain(value) for name, value in values.items()})
         except ValidationError as error:
             raise ParameterError(_sentence(cls.__name__, names, error.errors()[0])) from None
+        object.__setattr__(self, "_given", frozenset([*names[: len(args)], *values]))
 
     made.__init__ = __init__
     return made  # type: ignore[no-any-return]

@@ -32,6 +32,6 @@ def default_store(project: Path) -> str:
     return f"sqlite:///{(project.resolve() / 'mlflow.db').as_posix()}"
 
 
-def artifact_root(project: Path) -> Path:
-    """Return the absolute folder in which the project's own store keeps files."""
-    return project.resolve() / "mlartifacts"
+def artifact_root(folder: Path) -> Path:
+    """Return the absolute folder of the runs' files, for a store that lies in `folder`."""
+    return folder.resolve() / "mlartifacts"

@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -36,6 +37,7 @@ class Provenance:
 
     notebook: str
     notebook_sha256: str
+    data_sha256: str
     seed: int | None
     commit: str
     dirty: bool
@@ -63,6 +65,8 @@ class Provenance:
             "mlsdm.platform": self.platform,
             "mlsdm.cpu": self.cpu,
         }
+        if self.data_sha256:
+            tags["mlsdm.data_sha256"] = self.data_sha256
         if self.seed is not None:
             tags["mlsdm.seed"] = str(self.seed)
         if self.commit:
@@ -77,21 +81,19 @@ class Provenance:
         return dataclasses.asdict(self)
 
 
-def collect(notebook: Path, project: Path, seed: int | None) -> Provenance:
-    """Find out what a run of `notebook` depends on; only the seed is taken on trust.
+def collect(
+    notebook: Path, project: Path, seed: int | None, data: Path | None = None
+) -> Provenance:
+    """Find out what a run of `notebook` depends on, and of the file `data` if it reads one.
 
-    Of the environment only the thread caps are read, and of files only what git tracks: neither
-    holds secrets.
+    Of the environment only the thread caps are read, and of files only what git tracks within the
+    project: neither holds secrets.
 
     Raises
     ------
     DataError
-        When the notebook cannot be read.
+        When the notebook or the data cannot be read.
     """
-    try:
-        content = notebook.read_bytes()
-    except OSError as error:
-        raise DataError(f"notebook: {notebook} cannot be read: {error.strerror}") from None
     inside = notebook.resolve().is_relative_to(project.resolve())
     return Provenance(
         notebook=(
@@ -99,10 +101,11 @@ def collect(notebook: Path, project: Path, seed: int | None) -> Provenance:
             if inside
             else notebook.name
         ),
-        notebook_sha256=hashlib.sha256(content).hexdigest(),
+        notebook_sha256=_sha256("notebook", notebook),
+        data_sha256="" if data is None else _sha256("data", data),
         seed=seed,
         **_git_state(project),
-        version=metadata.version("mlsdm"),
+        version=sys.modules["mlsdm"].__version__,  # of the code that runs, installed or not
         code_sha256=_code_sha256(Path(__file__).parent),
         python=platform.python_version(),
         platform=platform.platform(),
@@ -111,6 +114,14 @@ def collect(notebook: Path, project: Path, seed: int | None) -> Provenance:
         thread_caps={name: os.environ.get(name) for name in THREAD_CAPS},
         packages=_packages(),
     )
+
+
+def _sha256(name: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{name}: {path} cannot be read: {error.strerror}") from None
 
 
 class _NoGitError(Exception):
@@ -143,13 +154,14 @@ def _git_state(project: Path) -> dict[str, Any]:
     state: dict[str, Any] = {"commit": "", "dirty": False, "diff": "", "untracked": ()}
     notes = []
     try:
-        top = Path(_git(project, "rev-parse", "--show-toplevel").rstrip("\n"))
-        names = _git(top, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]
+        listed = _git(project, "ls-files", "--others", "--exclude-standard", "-z", "--", ".")
+        names = listed.split("\0")[:-1]
         state |= {"dirty": True, "untracked": tuple(names[:MOST_UNTRACKED])}
         if len(names) > MOST_UNTRACKED:
             notes.append(f"{len(names) - MOST_UNTRACKED} more untracked files are not named")
-        commit = _git(top, "rev-parse", "--verify", "HEAD^{commit}").strip()
-        diff = _git(top, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
+        commit = _git(project, "rev-parse", "--verify", "HEAD^{commit}").strip()
+        options = ("--no-ext-diff", "--no-textconv", "--no-color", "HEAD", "--", ".")
+        diff = _git(project, "diff", *options)
         state |= {"commit": commit, "dirty": bool(diff or names), "diff": diff[:MOST_DIFF]}
         if len(diff) > MOST_DIFF:
             notes.append(f"the diff is cut to {MOST_DIFF} of {len(diff)} characters")

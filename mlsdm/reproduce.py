@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsdm.evidence.stated import Claim, Target, claims, targets
-from mlsdm.sweep.driver import RunOutcome, run_notebook
+from mlsdm.sweep.driver import run_notebook
+from mlsdm.sweep.outcome import RunOutcome
 from mlsdm.sweep.progress import Progress
 from mlsdm.sweep.schema import read_schema
 
@@ -30,8 +31,12 @@ class Verdict:
     run_id: str
 
 
-def run_all(store: Store, project: Path, notebooks: list[Path]) -> list[RunOutcome]:
+def run_all(
+    store: Store, project: Path, notebooks: list[Path], *, cell_timeout: float | None = None
+) -> list[RunOutcome]:
     """Run the notebooks with their own parameters, one after another; a failure stops none.
+
+    One cell may take `cell_timeout` seconds; None for no limit.
 
     Raises
     ------
@@ -44,8 +49,11 @@ def run_all(store: Store, project: Path, notebooks: list[Path]) -> list[RunOutco
     with Progress(len(notebooks)) as progress:
         for notebook in notebooks:
             progress.start(notebook.stem)
-            outcomes.append(run_notebook(store, project, notebook, {}, on_cell=progress.cell))
-            progress.finish(outcomes[-1])
+            outcome = run_notebook(
+                store, project, notebook, {}, cell_timeout=cell_timeout, on_cell=progress.cell
+            )
+            progress.finish(outcome)
+            outcomes.append(outcome)
     return outcomes
 
 

@@ -6,12 +6,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from mlsdm.checks import as_whole
 from mlsdm.errors import ParameterError, nearest
 
 __all__ = ["Name", "generator"]
 
 # A name's place is its spawn key: append only, so that no other stream ever shifts.
-Name = Literal["vectors", "moral", "comments", "bootstrap", "split"]
+Name = Literal["vectors", "moral", "comments", "bootstrap"]
 
 
 def generator(seed: int, name: Name) -> np.random.Generator:
@@ -25,7 +26,5 @@ def generator(seed: int, name: Name) -> np.random.Generator:
     names = get_args(Name)
     if name not in names:
         raise ParameterError(f"generator.name: {name!r} is unknown{nearest(str(name), names)}")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ParameterError(f"generator.seed: must be a whole number of at least 0 (got {seed!r})")
-    key = names.index(name)
-    return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(key,)))
+    entropy, key = as_whole("generator.seed", seed, 0), names.index(name)
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(key,)))

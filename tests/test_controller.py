@@ -284,3 +284,8 @@ def test_what_a_stop_says_is_shown_as_text_not_as_html() -> None:
     controller = CognitiveController(EngineParams(dim=2))
     controller.stop("<script>")
     assert "&lt;script&gt;" in controller._repr_html_()
+
+
+def test_an_outcome_is_shown_as_a_table() -> None:
+    outcome = CognitiveController(EngineParams(dim=2)).process_event([1.0, 0.0], 0.8)
+    assert "<td>reason</td><td>committed</td>" in outcome._repr_html_()

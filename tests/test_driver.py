@@ -14,7 +14,9 @@ from mlflow.entities import Run
 from mlsdm.errors import DataError, ParameterError, RunError
 from mlsdm.provenance import Provenance, collect
 from mlsdm.record import MIME
-from mlsdm.sweep.driver import RunOutcome, SweepOutcome, run_notebook, run_plan
+from mlsdm.reproduce import run_all
+from mlsdm.sweep.driver import SweepOutcome, run_notebook, run_plan
+from mlsdm.sweep.outcome import RunOutcome
 from mlsdm.sweep.plan import load_plan
 from mlsdm.tracking import Store, TrackedRun
 
@@ -233,6 +235,64 @@ def test_seeds_in_a_list_are_drawn_too(
     assert 0 <= seed < 2**32
 
 
+@pytest.mark.parametrize(
+    ("comment", "seed"), [("in (6, 8)", 7), ("in [0, 0]", 0), ("> 4294967294", 2**32 - 1)]
+)
+def test_a_seed_is_drawn_within_its_range(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comment: str, seed: int
+) -> None:
+    without_kernel(monkeypatch)
+    path = make_notebook(tmp_path / "a.ipynb", f"seed: int | None = None  # {comment}")
+    assert run_notebook(sqlite_store, sqlite_store.project, path, {}).parameters["seed"] == seed
+
+
+@pytest.mark.parametrize("declared", ["int | None = None  # < 0", "float | None = None"])
+def test_where_no_seed_can_be_drawn_one_must_be_given(
+    sqlite_store: Store, tmp_path: Path, declared: str
+) -> None:
+    path = make_notebook(tmp_path / "a.ipynb", f"seed: {declared}")
+    with pytest.raises(ParameterError, match=r"^a.seed: no seed can be drawn; give one$"):
+        run_notebook(sqlite_store, sqlite_store.project, path, {})
+
+
+def test_a_cell_may_be_given_a_time_limit(
+    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def execute(*_: object, **options: object) -> _FakeExecution:
+        seen.append(options["cell_timeout"])
+        return _FakeExecution()
+
+    monkeypatch.setattr("mlsdm.sweep.execute.execute", execute)
+    project = sqlite_store.project
+    run_notebook(sqlite_store, project, notebook, {}, cell_timeout=7)
+    path = project / "experiments" / "timed.yaml"
+    path.write_text("notebook: 07-tiny")
+    run_plan(sqlite_store, project, load_plan(path, project), cell_timeout=8)
+    run_all(sqlite_store, project, [notebook], cell_timeout=9)
+    assert seen == [7, 8, 9]
+
+
+def test_an_interrupt_stays_one_when_the_notebook_cannot_be_kept(
+    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Path, __: object, output: Path, **___: object) -> None:
+        output.touch()
+        raise KeyboardInterrupt
+
+    def refuse(*_: object) -> None:
+        raise RunError("store: is full")
+
+    monkeypatch.setattr("mlsdm.sweep.execute.execute", interrupted)
+    monkeypatch.setattr(TrackedRun, "attach", refuse)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_notebook(sqlite_store, sqlite_store.project, notebook, {}, experiment="stopped")
+    assert caught.value.__notes__ == ["Afterwards: RunError: store: is full"]
+    (run,) = runs(sqlite_store, "stopped")
+    assert run.info.status == "KILLED"
+
+
 PLAN = """question: What becomes of the others?
 notebook: 07-tiny
 parameters: {n: 2}
@@ -275,9 +335,32 @@ def test_a_failed_child_stops_no_other_and_fails_the_parent(
 
 
 def test_the_thresholds_are_checked_and_kept(sqlite_store: Store, swept: SweepOutcome) -> None:
-    assert [(row.metric, row.mean, row.ok) for row in swept.checks] == [
-        ("a/n", 2.0, True),
-        ("a/seed", 4.0, False),
+    assert [(row.metric, row.mean, row.runs, row.ok) for row in swept.checks] == [
+        ("a/n", None, 1, False),
+        ("a/seed", None, 1, False),
     ]
+    assert tracked(sqlite_store, swept.run_id).data.tags["mlsdm.checks"] == "not met: a/n, a/seed"
     kept = json.loads(artifact(sqlite_store, swept.run_id, "checks.json").read_text())
     assert kept == [row.to_dict() for row in swept.checks]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "tag"),
+    [
+        ("thresholds: {a: {max: 1}}", "met"),
+        ("thresholds: {a: {min: 2}, b: {min: 0}}", "not met: a, b"),
+        ("", None),
+    ],
+)
+def test_the_parent_run_says_whether_its_thresholds_are_met(
+    sqlite_store: Store,
+    notebook: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    thresholds: str,
+    tag: str | None,
+) -> None:
+    without_kernel(monkeypatch, {"data": {MIME: {"kind": "metric", "name": "a", "value": 1.0}}})
+    path = sqlite_store.project / "experiments" / "tagged.yaml"
+    path.write_text(f"notebook: 07-tiny\n{thresholds}")
+    swept = run_plan(sqlite_store, sqlite_store.project, load_plan(path, sqlite_store.project))
+    assert tracked(sqlite_store, swept.run_id).data.tags.get("mlsdm.checks") == tag

@@ -19,7 +19,7 @@ def test_targets_are_those_of_the_production_table() -> None:
         "latency.p50": ("<", 10, "~2 ms"),
         "latency.p95": ("<", 100, "~10 ms"),
         "latency.p99": ("<", 200, "< 50 ms"),
-        "throughput.events": (">=", 1000, "5500 ops/s"),
+        "throughput.requests": (">=", 1000, "5500 ops/s"),
         "memory.bound": ("<", 1.4, "29.37 MB"),
         "concurrency.callers": (">=", 1000, "1000+"),
     }
@@ -111,12 +111,12 @@ def test_a_judgement_is_written_as_it_was_stated() -> None:
         id="moral.toxic_rejection",
         statement="share of toxic events refused",
         stated="93.3 %",
-        value=0.933,
+        stated_value=0.933,
         measured="93.3 %",
         verdict="reproduced",
     )
     assert judgement.holds
-    assert evidence.judge("latency.p50", 1.0).value == 10
+    assert evidence.judge("latency.p50", 1.0).stated_value == 10
     missed = evidence.judge("latency.p50", 47.0)
     assert (missed.stated, missed.measured, missed.holds) == ("< 10 ms", "47 ms", False)
 

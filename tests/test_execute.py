@@ -157,3 +157,29 @@ def test_a_kernel_that_does_not_start_is_an_error_of_the_kernel(
     assert executed.error is not None
     assert (executed.error.kind, executed.error.cell) == ("kernel", None)
     assert statuses(executed.notebook) == ["pending"] * 4
+
+
+def test_a_failure_before_the_kernel_is_the_one_that_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("mlsdm.sweep.execute.tempfile.TemporaryDirectory", full)
+    with pytest.raises(OSError, match="no space left"):
+        run(tmp_path, "print(n)")
+    saved = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert statuses(saved) == ["pending"] * 4
+    assert saved.metadata.papermill.exception is True
+
+
+def test_the_first_error_is_raised_when_the_notebook_cannot_be_saved_either(
+    tmp_path: Path,
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    path = make_notebook(tmp_path / "in.ipynb", "n: int = 1")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        execute(path, {}, tmp_path / "absent" / "out.ipynb", cwd=tmp_path, on_cell=interrupt)
+    assert caught.value.__notes__[0].startswith("Afterwards: FileNotFoundError")

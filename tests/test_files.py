@@ -277,3 +277,10 @@ def test_damaged_bytes_give_a_stream_or_a_data_error(folder, suffix, data):
     else:
         assert ((stream.moral_values >= 0) & (stream.moral_values <= 1)).all()
         assert stream.vectors is None or np.isfinite(stream.vectors).all()
+
+
+@pytest.mark.parametrize("column", ["moral_value", "score", None])
+def test_a_stream_names_the_scorer_only_where_one_was_asked(column):
+    frame = pd.DataFrame({"text": ["good", "bad"], **({column: [0.5, 0.5]} if column else {})})
+    stream = load_stream(frame.assign(v0=1.0), scorer="vader")
+    assert stream.scorer == (None if column else "vader")

@@ -214,7 +214,7 @@ def test_an_overflow_in_mid_stream_names_its_event() -> None:
     largest = np.finfo(np.float32).max
     vectors = np.zeros((5, 4))
     vectors[1:4] = 0.9 * largest
-    with pytest.raises(ParameterError, match=r"^simulate, event 2\.vector: the synaptic levels"):
+    with pytest.raises(ParameterError, match=r"^simulate\.vectors\[2\]: the synaptic levels"):
         simulate(PARAMS, vectors, np.full(5, 0.95))
 
 

@@ -149,3 +149,16 @@ def test_overall_coherence_is_the_mean_of_four() -> None:
 def test_no_thresholds_have_no_drift_and_no_convergence(measure: Any) -> None:
     with pytest.raises(ParameterError, match=r"\.threshold: must hold at least one"):
         measure(np.array([]))
+
+
+def test_a_period_is_the_shortest_that_repeats() -> None:
+    assert metrics.period(np.tile([0.5, 0.55, 0.5, 0.45], 10)) == 4
+    assert metrics.period(np.full(10, 0.3)) == 1
+    assert math.isnan(metrics.period(np.arange(20.0)))
+
+
+@pytest.mark.parametrize("value", [0.35, 0.5, 0.7, 0.89])
+def test_a_constant_stream_drives_the_filter_round_a_cycle(value: float) -> None:
+    result = simulate(EngineParams(), None, np.full(2000, value))
+    assert metrics.period(result.threshold) > 1
+    assert np.ptp(result.threshold[1000:]) > 0

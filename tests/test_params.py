@@ -78,8 +78,6 @@ def test_published_takes_changes_without_leaving_the_preset() -> None:
     assert (params.dim, params.lattice.capacity, params.max_process_bytes) == (8, 5, 10**9)
     assert params.lattice.consolidation == "none"
     assert EngineParams.published(dim=8) == EngineParams.published(8)
-    whole = EngineParams.published(lattice=LatticeParams(capacity=5))
-    assert whole.lattice == LatticeParams(capacity=5)
 
 
 @given(engine_params())
@@ -230,5 +228,21 @@ def test_the_original_stores_as_much_in_vectors_and_phases() -> None:
 
 def test_html_marks_what_was_changed() -> None:
     html = EngineParams.published()._repr_html_()
-    assert "<b>&#x27;commit&#x27;</b> (changed)" in html
-    assert html.count("(changed)") == 3
+    assert "<td>&#x27;commit&#x27;</td><td>changed</td>" in html
+    assert html.count("<td>changed</td>") == 3
+    assert html.count("<tr>") == 1 + len(EngineParams()._flat())
+
+
+def test_a_part_of_the_published_preset_changes_only_what_was_given_to_it() -> None:
+    small = EngineParams.published(8, lattice=LatticeParams(capacity=10))
+    assert small == EngineParams.published(8, lattice={"capacity": 10})
+    assert small.lattice.consolidation == "none"
+    replaying = LatticeParams(10, consolidation="replay")
+    assert EngineParams.published(8, lattice=replaying).lattice == replaying
+    changed = LatticeParams.from_dict({"capacity": 10})
+    assert EngineParams.published(8, lattice=changed).lattice.consolidation == "none"
+
+
+def test_what_was_given_is_no_part_of_equality() -> None:
+    assert LatticeParams(capacity=20_000) == LatticeParams()
+    assert hash(LatticeParams(capacity=20_000)) == hash(LatticeParams())

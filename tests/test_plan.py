@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = tmp_path_factory.mktemp("project")
     make_notebook(project / "notebooks" / "02-moral.ipynb", CELL)
     make_notebook(project / "notebooks" / "03-unseeded.ipynb", "n: int = 5")
+    make_notebook(project / "notebooks" / "06-literal.ipynb", "seed: Literal[1, 2] = 1")
     make_notebook(project / "notebooks" / "04-broken.ipynb", "n = 5")
     return project
 
@@ -53,9 +55,33 @@ def test_a_plan_is_the_full_grid_times_the_seeds(project: Path) -> None:
     assert (plan.name, plan.notebook.stem) == ("plan", "02-moral")
     assert len(plan.runs) == 2 * 2 * 3
     assert plan.runs[0] == {"clock": "on", "n": 1, "share": 0.1, "seed": 0}
-    assert plan.runs[1]["seed"] == 1
-    assert plan.runs[-1] == {"clock": "on", "n": 2, "share": 1, "seed": 2}
+    assert plan.runs[1]["seed"] == 2**32 // 3
+    assert plan.runs[-1] == {"clock": "on", "n": 2, "share": 1, "seed": 2**33 // 3}
     assert list(map(str, plan.thresholds)) == [">= 0.9", "in [0, 0.01]"]
+
+
+@given(
+    low=st.integers(0, 2**32 - 1),
+    width=st.integers(0, 2**32),
+    count=st.integers(1, 50),
+)
+def test_a_count_gives_seeds_in_the_range_as_far_apart_as_can_be(
+    tmp_path_factory: pytest.TempPathFactory, low: int, width: int, count: int
+) -> None:
+    project = tmp_path_factory.getbasetemp()
+    cell = f"seed: int = {low}  # in [{low}, {low + width}]"
+    make_notebook(project / "notebooks" / "05-seeded.ipynb", cell)
+    admitted = min(low + width, 2**32 - 1) - low + 1
+    text = f"notebook: 05-seeded\nseeds: {count}"
+    if count > admitted:
+        with pytest.raises(ParameterError, match=rf"'seed' admits only {admitted} \(got {count}\)"):
+            load(project, text)
+        return
+    seeds = load(project, text).seeds
+    assert seeds == load(project, text).seeds
+    assert len(seeds) == count
+    assert low <= min(seeds) <= max(seeds) <= low + width
+    assert all(b - a >= admitted // count for a, b in itertools.pairwise(seeds))
 
 
 def test_a_plan_without_a_grid_is_one_run(project: Path) -> None:
@@ -111,6 +137,7 @@ BAD = [
     ("notebook: 02-moral\nseeds: [1, 1]", "seeds: must hold different values"),
     ("notebook: 02-moral\nseeds: [-1]", "seeds: 02-moral.seed: must be int | None, >= 0 (got -1"),
     ("notebook: 03-unseeded\nseeds: 2", "seeds: 03-unseeded.seed: unknown parameter"),
+    ("notebook: 06-literal\nseeds: 2", "plan.yaml, line 2: seeds: 'seed' admits only 0 (got 2)"),
     ("notebook: 02-moral\nseeds: 2\nsweep: {seed: [1]}", "seeds: cannot be given beside"),
     ("notebook: 02-moral\nthresholds: [a]", "thresholds: must be names with values"),
     ("notebook: 02-moral\nthresholds: {a: 1}", "thresholds.a: must give min, max or both (got 1)"),

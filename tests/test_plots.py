@@ -29,7 +29,7 @@ def labels(axis):
 
 
 def test_the_phase_timeline_has_a_strip_per_run_and_shades_sleep(runs):
-    figure = plots.phase_timeline(runs, last=50)
+    figure = plots.phase_timeline(runs, n_events=50)
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["published", "default"]
     strip = figure.axes[0]
     drawn = sum(len(lines.get_segments()) for lines in strip.collections[1:])
@@ -37,8 +37,8 @@ def test_the_phase_timeline_has_a_strip_per_run_and_shades_sleep(runs):
     assert strip.collections[0].get_paths()  # the published engine falls asleep
 
 
-def test_rows_by_phase_draws_what_the_run_holds(runs):
-    (axis,) = plots.rows_by_phase(runs).axes
+def test_lattice_rows_draws_what_the_run_holds(runs):
+    (axis,) = plots.lattice_rows(runs).axes
     assert labels(axis) == ["published", "default"]
     np.testing.assert_array_equal(axis.lines[1].get_ydata(), runs["default"].lattice_size)
 
@@ -63,14 +63,14 @@ def test_error_rates_draw_both_errors_in_their_own_colours():
 
 def test_threshold_band_draws_the_mean_over_seeds():
     thresholds = np.random.default_rng(0).random((30, 80))
-    figure = plots.threshold_band({"one": thresholds, "two": thresholds}, last=60)
+    figure = plots.threshold_band({"one": thresholds, "two": thresholds}, n_events=60)
     assert len(figure.axes) == 2
     mean = figure.axes[0].lines[1].get_ydata()
     np.testing.assert_allclose(mean, thresholds[:, :60].mean(axis=0))
 
 
 def test_the_limit_cycle_is_the_orbit_of_average_and_threshold(runs):
-    figure = plots.limit_cycle(runs, target=0.5, dead_band=0.05, first=10, last=90)
+    figure = plots.limit_cycle(runs, target=0.5, dead_band=0.05, start=10, stop=90)
     for axis, result in zip(figure.axes, runs.values(), strict=True):
         np.testing.assert_array_equal(axis.lines[0].get_ydata(), result.threshold[10:90])
         np.testing.assert_array_equal(axis.lines[0].get_xdata(), result.acceptance_rate[10:90])
@@ -101,3 +101,15 @@ def test_the_latency_distribution_falls_from_one_and_shows_the_targets():
     np.testing.assert_allclose(axis.lines[0].get_xdata(), [1, 2, 3, 4])
     np.testing.assert_allclose(axis.lines[0].get_ydata(), [1, 0.75, 0.5, 0.25])
     assert [text.get_text() for text in axis.texts] == ["P50 < 10 ms"]
+
+
+def test_more_series_than_colours_are_all_drawn(runs):
+    many = {f"run {i}": runs["default"] for i in range(9)}
+    (axis,) = plots.lattice_rows(many).axes
+    assert len(axis.lines) == 9
+
+
+def test_a_short_run_shows_the_second_half_of_its_orbit(runs):
+    short = mlsdm.simulate(mlsdm.EngineParams(), None, np.full(50, 0.8))
+    (axis,) = plots.limit_cycle({"short": short}, target=0.5, dead_band=0.05).axes
+    assert len(axis.lines[0].get_ydata()) == 25

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import mlsdm
 from mlsdm import provenance
 from mlsdm.errors import DataError
 from mlsdm.provenance import Provenance, collect
@@ -59,7 +60,7 @@ def test_changes_are_kept_and_ignored_files_are_not(notebook: Path, project: Pat
     notebook.write_text('{"a": 1}')
     (project / "new é.py").write_text("content of a new file")
     (project / "secret.env").write_text("password")
-    found = collect(notebook, project / "notebooks", None)  # also from a part of the checkout
+    found = collect(notebook, project, None)
     assert found.dirty
     assert '+{"a": 1}' in found.diff
     assert found.untracked == ("new é.py",)
@@ -68,6 +69,20 @@ def test_changes_are_kept_and_ignored_files_are_not(notebook: Path, project: Pat
     assert "secret" not in whole
     assert "password" not in whole
     assert "content of a new file" not in whole
+
+
+def test_of_a_larger_checkout_only_the_project_is_read(notebook: Path, project: Path) -> None:
+    (project / "private.txt").touch()
+    (project / ".gitignore").write_text("private")
+    inner = project / "notebooks"
+    found = collect(notebook, inner, None)
+    assert (found.dirty, found.diff, found.untracked) == (False, "", ())
+    notebook.write_text('{"a": 1}')
+    (inner / "new.py").touch()
+    found = collect(notebook, inner, None)
+    assert found.untracked == ("new.py",)
+    assert '+{"a": 1}' in found.diff
+    assert "private" not in json.dumps(found.to_dict())
 
 
 def test_what_is_staged_only_is_a_change_too(notebook: Path, project: Path) -> None:
@@ -145,6 +160,17 @@ def test_versions_and_machine(notebook: Path, monkeypatch: pytest.MonkeyPatch) -
     assert {type(value) for value in found.tags().values()} == {str}
 
 
+def test_a_tree_that_is_not_installed_has_its_version_too(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    monkeypatch.setattr(metadata, "distributions", lambda: [])
+    assert collect(notebook, notebook.parent, 1).version == mlsdm.__version__
+
+
 def test_a_machine_without_cpuinfo(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(*arguments: object, **options: object) -> str:
         raise FileNotFoundError
@@ -170,3 +196,14 @@ def test_a_notebook_elsewhere_and_an_absent_one(tmp_path: Path, notebook: Path) 
     assert found.notebook == "é 1.ipynb"
     with pytest.raises(DataError, match=r"^notebook: .*absent.* cannot be read: No such file"):
         collect(tmp_path / "absent.ipynb", tmp_path, None)
+
+
+def test_own_data_is_recorded_by_its_hash(tmp_path: Path) -> None:
+    notebook, data = tmp_path / "n.ipynb", tmp_path / "own.csv"
+    notebook.write_text("{}")
+    data.write_text("a")
+    found = collect(notebook, tmp_path, 1, data)
+    assert found.tags()["mlsdm.data_sha256"] == hashlib.sha256(b"a").hexdigest()
+    assert "mlsdm.data_sha256" not in collect(notebook, tmp_path, 1).tags()
+    with pytest.raises(DataError, match=r"^data: .* cannot be read"):
+        collect(notebook, tmp_path, 1, tmp_path / "none.csv")

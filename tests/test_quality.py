@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from mlsdm.errors import DataError
+from mlsdm.errors import DataError, ParameterError
 from mlsdm.streams.quality import auc, auc_interval, calibration, roc, scorer_report
 
 
@@ -101,3 +101,24 @@ def test_what_cannot_be_judged_is_refused(toxic, values, said):
 def test_an_interval_needs_two_of_each_kind():
     with pytest.raises(DataError, match=r"two events of each kind \(got 1 and 2\)"):
         auc_interval([True, False, False], [0.1, 0.5, 0.9])
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, -0.5, float("nan"), None, "0.95"])
+def test_a_level_outside_0_and_1_is_refused(level):
+    with pytest.raises(ParameterError, match=r"^auc_interval\.level: .*\(got "):
+        auc_interval([True, True, False, False], [0.1, 0.2, 0.8, 0.9], level)
+
+
+@pytest.mark.parametrize("bins", [0, 2.5, None])
+def test_bins_are_a_whole_number(bins):
+    with pytest.raises(ParameterError, match=r"^calibration\.bins: must be a whole number"):
+        calibration([True, False], [0.1, 0.9], bins)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, 7])
+def test_what_is_no_probability_has_no_calibration(value):
+    events = [True, True, False, False], [0.1, 0.2, value, 0.9]
+    for judge in (calibration, scorer_report):
+        with pytest.raises(DataError, match=rf"^moral_values: .*\(got {value}.* at row 2"):
+            judge(*events)
+    assert 0 <= auc(*events) <= 1

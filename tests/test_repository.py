@@ -1,6 +1,8 @@
 """What the project's files say of each other: README, set-up, workflows, notebooks."""
 
 import ast
+import graphlib
+import importlib.metadata
 import importlib.util
 import re
 import subprocess
@@ -14,6 +16,7 @@ import rattler
 import yaml
 
 import mlsdm
+from mlsdm.record import records
 from mlsdm.sweep.plan import load_plan
 from mlsdm.sweep.schema import read_schema
 
@@ -79,7 +82,8 @@ def test_every_place_that_the_readme_links_to_exists():
 
 
 def test_the_version_is_the_same_everywhere():
-    assert mlsdm.__version__ == PYPROJECT["project"]["version"]
+    assert PYPROJECT["project"]["dynamic"] == ["version"]
+    assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "mlsdm/__init__.py"
     assert f"## {mlsdm.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
@@ -108,6 +112,37 @@ def test_no_dependency_is_listed_twice():
     assert len(listed) == len(set(listed))
 
 
+def imports(path):
+    """Return the modules that a file imports, wherever in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append(node.module or "")
+    return found
+
+
+def test_what_is_imported_is_listed():
+    groups = [
+        PYPROJECT["project"]["dependencies"],
+        PYPROJECT["project"]["optional-dependencies"]["text"],
+    ]
+    listed = {re.match(r"[\w-]+", spec).group().lower() for group in groups for spec in group}
+    known = importlib.metadata.packages_distributions()
+    imported = {name.split(".")[0] for path in MODULES for name in imports(path)}
+    for name in imported - sys.stdlib_module_names - {"mlsdm"}:
+        owners = {owner.lower().replace("_", "-") for owner in known[name]}
+        assert owners & listed, name
+
+
+def test_imports_within_sweep_go_one_way():
+    modules = {f"mlsdm.sweep.{path.stem}": path for path in (ROOT / "mlsdm/sweep").glob("*.py")}
+    graph = {name: modules.keys() & set(imports(path)) for name, path in modules.items()}
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert order.index("mlsdm.sweep.outcome") < order.index("mlsdm.sweep.driver")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*")), ids=names)
 def test_the_workflows_are_valid_and_call_what_exists(path):
     workflow = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
@@ -127,26 +162,17 @@ def test_every_sweep_file_is_valid_and_asks_a_question(path):
 
 def test_one_module_talks_to_mlflow_and_one_to_papermill():
     for library, owner in (("mlflow", "tracking"), ("papermill", "sweep")):
-        importing = set()
-        for path in MODULES:
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                modules = []
-                if isinstance(node, ast.Import):
-                    modules = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom):
-                    modules = [node.module or ""]
-                if any(module.split(".")[0] == library for module in modules):
-                    importing.add(path.relative_to(ROOT / "mlsdm").parts[0].removesuffix(".py"))
+        importing = {
+            path.relative_to(ROOT / "mlsdm").parts[0].removesuffix(".py")
+            for path in MODULES
+            if any(module.split(".")[0] == library for module in imports(path))
+        }
         assert importing == {owner}
 
 
 def test_no_module_imports_the_root_package():
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                assert "mlsdm" not in [alias.name for alias in node.names], path
-            elif isinstance(node, ast.ImportFrom):
-                assert node.module != "mlsdm", path
+        assert "mlsdm" not in imports(path), path
 
 
 def test_importing_the_package_loads_nothing_heavy():
@@ -170,6 +196,8 @@ def test_a_notebook_is_tidy(path):
     assert all(cell.execution_count for cell in code)
     assert not any(output.output_type in ("error", "stream") for c in code for output in c.outputs)
     assert not any("mlflow" in cell.source for cell in code)
+    kinds = {record.kind for record in records(notebook)}  # nbval does not look into these
+    assert {"metric", "table", "figure"} <= kinds
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=names)

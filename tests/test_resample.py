@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsdm.errors import DataError
+from mlsdm.errors import DataError, ParameterError
 from mlsdm.streams import Stream, moral_stream, resample
 
 
@@ -41,3 +41,26 @@ def test_a_share_needs_labels():
 def test_a_share_outside_its_range_is_refused():
     with pytest.raises(ValueError, match=r"resample.toxic_share: .* in \[0, 1\]"):
         resample(moral_stream(50, 0.5), 10, 1.5, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"n": -1}, r"^resample\.n: must be a whole number of at least 0 \(got -1\)"),
+        ({"n": 5.0}, r"^resample\.n: .*got 5\.0"),
+        ({"rng": None}, r"^resample\.rng: must be a numpy\.random\.Generator \(got None\)"),
+    ],
+)
+def test_other_arguments_are_refused_too(arguments, said, share):
+    usual = {"n": 5, "toxic_share": share, "rng": np.random.default_rng(0)}
+    with pytest.raises(ParameterError, match=said):
+        resample(moral_stream(50, 0.5), **usual | arguments)
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_from_no_events_only_none_are_drawn(share):
+    empty, rng = moral_stream(0, 0.5), np.random.default_rng(0)
+    assert len(resample(empty, 0, share, rng)) == 0
+    with pytest.raises(DataError, match="event to draw from"):
+        resample(empty, 3, share, rng)

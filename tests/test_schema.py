@@ -203,6 +203,19 @@ def test_texts_that_do_not_fit_are_refused(schema: Schema, texts: list[str], sen
         ("n: int = 1\nm: int = n * 2", "line 2 of the parameters cell: the default of 'm'"),
         ("n: int = '3'", "the default of 'n' must be int (got '3')"),
         ("n: int = 0  # in [1, 5]", "the default of 'n' must be int, in [1, 5] (got 0)"),
+        (
+            "m: int = 1\nn: int = 1  # in [0, 2**32 - 1]",
+            "line 2 of the parameters cell: the range of 'n' must be written 'in [a, b]', with "
+            "numbers (got 'in [0, 2**32 - 1]')",
+        ),
+        ("n: int = 1  # in [0; 1]", "the range of 'n' must be written 'in [a, b]'"),
+        ("n: int = 1  # in (0, 1", "the range of 'n' must be written 'in [a, b]'"),
+        ("n: int = 1  # in [1, 2, 3]", "the range of 'n' must be written 'in [a, b]'"),
+        ("n: int = 1  # in [a, 3]", "the range of 'n' must be written 'in [a, b]'"),
+        ("n: int = 1  # < 2**32", "the range of 'n' must be written with plain numbers"),
+        ("n: int | None = None  # in [5, 1]", "the range of 'n' admits no number"),
+        ("n: list[int] = []  # > 5, < 5", "the range of 'n' admits no number"),
+        ("n: list[int] = []  # in [inf, inf]", "the range of 'n' admits no number"),
         ("n: complex = 1j", "the type of 'n' must be int, float"),
         ("n: list[bool] = []", "the type of 'n' must be int, float"),
         ("n: Literal[__import__('os')] = 1", "the type of 'n' must be int, float"),
@@ -249,7 +262,12 @@ def test_what_is_not_a_notebook_is_refused(tmp_path: Path, text: str) -> None:
         ("> 0, <= 1_000", "in (0, 1000]"),
         ("≥ 2", ">= 2"),
         ("one of [1, 2]", None),
-        ("in [1, 2, 3]", None),
+        ("time in (s), in [0, 9]", "in [0, 9]"),
+        ("wake in (seconds, rounded)", None),
+        ("speed in [m/s2]", None),
+        ("0 -> 5", None),
+        ("x => 5, 1 << 3", None),
+        ("in [5, 5]", "in [5, 5]"),
         ("", None),
     ],
 )
@@ -267,11 +285,32 @@ def test_a_written_range_reads_back_as_itself(
 ) -> None:
     high = low + width
     text = f"in {'(' if left else '['}{low!r}, {high!r}{')' if right else ']'}"
+    if low == high and (left or right):
+        with pytest.raises(ValueError, match="admits no number"):
+            Range.read(text)
+        return
     found = Range.read(text)
     assert found == Range(low, high, left, right)
     above = low < value if left else low <= value
     below = value < high if right else value <= high
     assert (value in found) == (above and below)
+
+
+@given(
+    low=st.floats(-9, 9),
+    width=st.floats(0.1, 9),
+    first=st.integers(-9, 9),
+    count=st.integers(0, 20),
+    left=st.booleans(),
+    right=st.booleans(),
+)
+def test_the_integers_of_a_range(
+    low: float, width: float, first: int, count: int, left: bool, right: bool
+) -> None:
+    limits = Range(low, low + width, left, right)
+    asked = range(first, first + count)
+    assert list(limits.integers(first, first + count - 1)) == [n for n in asked if n in limits]
+    assert Range().integers(first, first + count - 1) == asked
 
 
 json_like: Any = st.recursive(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from mlsdm.errors import DataError, ParameterError
 from mlsdm.streams import scorers
-from mlsdm.streams.corpus import corpus, read_corpus
+from mlsdm.streams.corpus import Comments, corpus, read_corpus
+from mlsdm.streams.files import load_stream
 from mlsdm.streams.quality import auc
-from mlsdm.streams.scorers import SCORERS, classifier, scorer_named
+from mlsdm.streams.scorers import SCORERS, classifier, scorer_label, scorer_named
 
 ANY_TEXT = st.text(st.characters(), max_size=80)  # with lone surrogates
 WORDS = ["garden", "train", "music", "river", "lamp", "paper"]
@@ -98,6 +100,47 @@ def test_a_damaged_cache_is_trained_again(data, damage, caplog):
     assert cache_of(data) == cache
 
 
+def test_weights_and_values_are_rounded_so_that_machines_agree(data):
+    model, _ = load(data)
+    values = model.moral_values([*WORDS, "river blarg"])
+    for numbers in (model.weights, np.array(model.intercept), values):
+        np.testing.assert_array_equal(numbers, np.round(numbers, 6))
+
+
+def test_training_hardly_depends_on_the_last_bits_of_its_input(monkeypatch):
+    """CPUs differ in the last bits; a solver that stops early carries that far."""
+    parts = [Comments(part.texts[:5000], part.toxic[:5000]) for part in corpus()]
+    weights = scorers._train(*parts)["weights"]
+    plain = scorers._vectorizer()
+
+    class Shaken:
+        def transform(self, texts):
+            rows = plain.transform(texts)
+            rows.data *= 1 + np.random.default_rng(0).uniform(-1e-15, 1e-15, rows.nnz)
+            return rows
+
+    monkeypatch.setattr(scorers, "_vectorizer", Shaken)
+    np.testing.assert_allclose(scorers._train(*parts)["weights"], weights, rtol=0, atol=1.01e-6)
+
+
+def test_the_fingerprint_is_that_of_the_weights(data):
+    first, _ = load(data)
+    assert load(data)[0].fingerprint == first.fingerprint
+    assert len(first.fingerprint) == 8
+    moved = first.weights.copy()
+    moved[7] += 1e-6
+    assert dataclasses.replace(first, weights=moved).fingerprint != first.fingerprint
+    other = dataclasses.replace(first, intercept=first.intercept + 1e-6)
+    assert other.fingerprint != first.fingerprint
+
+
+def test_a_record_names_the_weights_behind_the_scores():
+    assert scorer_label("vader") == "vader"
+    assert scorer_label("classifier") == f"classifier {classifier().fingerprint}"
+    source = load_stream(pd.DataFrame({"text": ["a river"]})).source
+    assert f"moral values by classifier {classifier().fingerprint}, " in source
+
+
 def test_other_data_have_another_cache(data):
     load(data)
     data.write_text(data.read_text() + "0,one more text\n")
@@ -122,7 +165,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(data, monkeypatch, caplo
 def test_the_real_classifier_tells_held_out_comments_apart():
     report = classifier().report
     assert report.auc_low < report.auc < report.auc_high
-    assert report.auc_low > 0.97
+    assert report.auc_low > 0.975
     assert report.auc_high - report.auc_low < 0.01
     assert report.brier < 0.045
     assert report.calibration_error < 0.03

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mlsdm import ParameterError
-from mlsdm.analysis.statistics import Interval, mean_interval, summarise
+from mlsdm.analysis.statistics import Interval, mean_interval, pick, summarise
 
 
 def rng() -> np.random.Generator:
@@ -137,3 +137,17 @@ def test_summarise_groups_by_several_columns() -> None:
     found = summarise(table, ["x", "y"], ["m"], rng())
     assert found[["x", "y", "mean"]].to_numpy().tolist() == [[1, "a", 0.5], [2, "b", 2.0]]
     assert summarise(table[:0], ["x"], ["m"], rng()).columns.to_list()[:2] == ["x", "measure"]
+
+
+def test_a_row_of_a_summary_is_picked_by_its_columns() -> None:
+    table = pd.DataFrame({"a": ["x", "y"], "mean": [1.0, 2.0], "low": 0.5, "high": 3.0, "n": 7})
+    assert pick(table, a="y") == Interval(2.0, 0.5, 3.0, 7)
+    assert pick(table, a="z").n == 0
+    with pytest.raises(ParameterError, match=r"^pick: must name one row"):
+        pick(table, n=7)
+
+
+def test_intervals_are_written_in_the_format_asked_for() -> None:
+    assert f"{Interval(0.25, 0.2, 0.3, 9):.0%}" == "25% [20%, 30%]"
+    assert f"{Interval(0.25, math.nan, math.nan, 1):.2f}" == "0.25"
+    assert f"{Interval(math.nan, math.nan, math.nan, 0):.2f}" == "n/a"

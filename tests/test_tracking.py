@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,17 +91,6 @@ def test_a_notebook_comes_back_from_the_store(
     assert read_text(store, run, "notebook/out.ipynb", tmp_path) == "{}"
 
 
-def test_only_a_server_has_pages(sqlite_store: Store, mlflow_server: str, tmp_path: Path) -> None:
-    with begin(sqlite_store) as run:
-        assert run.url() is None
-    remote = Store.open(tmp_path, mlflow_server + "/")
-    with begin(remote) as run:
-        id = remote.experiment("tests")
-        assert run.url() == (
-            f"{mlflow_server}/#/experiments/{id}/runs/{run.id}?workflowType=machine_learning"
-        )
-
-
 def test_of_two_under_one_name_the_last_counts(store: Store, tmp_path: Path) -> None:
     def table(cell: int) -> Record:
         return Record("table", "x", columns=("a",), rows=((cell,),))
@@ -125,7 +114,7 @@ def test_a_long_series_is_split_into_requests(store: Store) -> None:
     assert [point.value for point in history] == list(values)
 
 
-def test_many_and_long_parameters(store: Store, tmp_path: Path) -> None:
+def test_many_and_long_parameters(store: Store) -> None:
     parameters = {f"p{i}": "é" * 7000 if i == 77 else i for i in range(150)}
     with begin(store, parameters=parameters, tags={"long": "x" * 9000}) as run:
         pass
@@ -134,7 +123,6 @@ def test_many_and_long_parameters(store: Store, tmp_path: Path) -> None:
     assert data.params["p77"].endswith("… (cut: 7000 characters)")
     assert len(data.params["p77"]) == 6000
     assert len(data.tags["long"]) == 8000
-    assert json.loads(read_text(store, run, "parameters.json", tmp_path)) == parameters
 
 
 def test_a_parameter_that_mlflow_cannot_hold_begins_no_run(sqlite_store: Store) -> None:
@@ -197,6 +185,64 @@ def test_the_first_error_stays_when_the_run_cannot_be_ended(
         monkeypatch.undo()
 
 
+def test_a_run_ends_even_if_its_cause_cannot_be_kept(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: object) -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(sqlite_store._client, "set_tag", gone)
+    with pytest.raises(KeyboardInterrupt) as caught, begin(sqlite_store) as run:
+        raise KeyboardInterrupt
+    assert client(sqlite_store).get_run(run.id).info.status == "KILLED"
+    assert caught.value.__notes__ == [
+        f"The run {run.id} does not hold its cause: store {sqlite_store.uri}: gone"
+    ]
+
+
+def test_ctrl_c_while_a_run_is_closed_waits_until_it_is(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = sqlite_store._client.set_terminated
+
+    def interrupted(*args: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        end(*args)
+
+    monkeypatch.setattr(sqlite_store._client, "set_terminated", interrupted)
+    run = begin(sqlite_store)
+    with pytest.raises(KeyboardInterrupt), run:
+        pass
+    assert client(sqlite_store).get_run(run.id).info.status == "FINISHED"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_breaks_off_a_store_that_hangs(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = []
+
+    def hanging(*args: object) -> None:
+        for _ in range(3):
+            reached.append("on")
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(sqlite_store._client, "set_terminated", hanging)
+    run = begin(sqlite_store)
+    with pytest.raises(KeyboardInterrupt), run:
+        pass
+    assert reached == ["on", "on"]
+    monkeypatch.undo()
+    run.finish("KILLED")
+
+
+def test_a_run_is_closed_in_another_thread_too(sqlite_store: Store) -> None:
+    run = begin(sqlite_store)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(run.finish, "FINISHED").result()
+    assert client(sqlite_store).get_run(run.id).info.status == "FINISHED"
+
+
 def test_a_missing_file_is_one_sentence(sqlite_store: Store, tmp_path: Path) -> None:
     with begin(sqlite_store) as run, pytest.raises(RunError, match="No such file"):
         run.attach(tmp_path / "absent.txt")
@@ -248,6 +294,17 @@ def test_files_lie_in_the_project_and_nothing_in_the_current_folder(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_files_lie_beside_a_store_that_lies_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    store = Store.open(tmp_path / "project", str(tmp_path / "elsewhere" / "runs.db"))
+    with begin(store) as run:
+        run.attach_text("here", "a.txt")
+    assert store.files == tmp_path / "elsewhere" / "mlartifacts"
+    assert (store.files / run.id / "artifacts" / "a.txt").read_text() == "here"
+    assert list((tmp_path / "project").iterdir()) == []
+
+
 def test_a_fresh_store_may_be_opened_by_two_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from mlsdm.tracking import Store\n"
@@ -286,10 +343,52 @@ def test_a_store_is_put_into_place_whole(
         "mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore", fake_sqlalchemy_store
     )
     monkeypatch.setattr(os, "link", link)
-    connection._make(tmp_path / "m.db", tmp_path)
+    connection._make(tmp_path / "m.db")
     raced = isinstance(error, FileExistsError)
     assert (tmp_path / "m.db").read_bytes() == (b"another's" if raced else b"SQLite format 3\0")
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def without_hard_links(made: Path, path: Path) -> None:
+    raise PermissionError("no hard links")
+
+
+def test_without_hard_links_a_store_made_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.db"
+
+    def slow(address: str, root: str) -> Any:
+        path.write_bytes(b"another's")
+        return fake_sqlalchemy_store(address, root)
+
+    monkeypatch.setattr("mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore", slow)
+    monkeypatch.setattr(os, "link", without_hard_links)
+    connection._make(path)
+    assert path.read_bytes() == b"another's"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_hard_links_one_of_many_makes_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    made = [tmp_path / f"{i}.fresh" for i in range(8)]
+    for file in made:
+        file.write_text(file.name)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda file: connection._place(file, path), made))
+    assert sum(file.exists() for file in made) == 7
+    assert not Path(path.read_text()).exists()
+    assert not (tmp_path / "m.db.lock").exists()
+
+
+def test_a_lock_that_was_left_behind_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LOCK_SECONDS", 0.1)
+    (tmp_path / "m.db.lock").touch()
+    with pytest.raises(RunError, match=r"another process is making it; .* delete .*m.db.lock$"):
+        connection._place(tmp_path / "fresh.db", tmp_path / "m.db")
+    assert (tmp_path / "m.db.lock").exists()
 
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,20 +441,22 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    begun = time.monotonic()
     with pytest.raises(RunError, match=rf"^store http://{address}: no server answers") as caught:
         Store.open(tmp_path, f"http://me:secret@{address}")
-    assert time.monotonic() - begun < 5
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_silent_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        begun = time.monotonic()
         with pytest.raises(RunError, match="no server answers"):
             Store.open(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - begun < 5
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_a_server_that_is_not_mlflow(tmp_path: Path, mlflow_server: str) -> None:

@@ -29,7 +29,7 @@ SERVE = (
 
 
 def read(address: str) -> bytes:
-    with build_opener(ProxyHandler({})).open(address, timeout=20) as answer:
+    with build_opener(ProxyHandler({})).open(address, timeout=120) as answer:
         return bytes(answer.read())
 
 
@@ -56,7 +56,7 @@ def test_the_interface_shows_the_runs_and_leaves_nothing_behind(sqlite_store: St
         assert family
     finally:
         process.send_signal(signal.SIGTERM)
-        rest = process.communicate(timeout=30)[0]
+        rest = process.communicate(timeout=300)[0]
     assert rest == "ui: stopped\n"
     assert process.returncode == 0
     assert not any(child.is_running() for child in family)

@@ -1,1 +1,5 @@
 """Numbers and pictures made of runs."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from mlsdm.engine.simulation import Result
 from mlsdm.errors import ParameterError
 
 __all__ = [
-    "convergence", "drift", "false_positives", "overall_coherence", "phase_separation",
+    "convergence", "drift", "false_positives", "overall_coherence", "period", "phase_separation",
     "safety_score", "semantic_coherence", "toxic_passed", "toxic_rejection", "wake_ups",
 ]  # fmt: skip
 
@@ -62,6 +62,18 @@ def _thresholds(owner: str, threshold: Floats) -> Floats:
     if not np.size(threshold):
         raise ParameterError(f"{owner}.threshold: must hold at least one threshold (got none)")
     return np.asarray(threshold, dtype=np.float64)
+
+
+def period(threshold: Floats) -> float:
+    """Return the shortest period, in events, of the second half of the thresholds; NaN if none.
+
+    A period counts only if it is seen at least twice.
+    """
+    tail = _thresholds("period", threshold)[len(threshold) // 2 :]
+    for n in range(1, len(tail) // 2 + 1):
+        if np.array_equal(tail[n:], tail[:-n]):
+            return float(n)
+    return float("nan")
 
 
 def drift(threshold: Floats) -> float:

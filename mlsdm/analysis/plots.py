@@ -6,6 +6,7 @@ Every function returns a matplotlib Figure that belongs to nobody else: no pyplo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -19,8 +20,8 @@ from mlsdm.engine import rules
 from mlsdm.engine.simulation import Result
 
 __all__ = [
-    "error_rates", "interval_bars", "latency_distribution", "limit_cycle", "phase_timeline",
-    "roc_curves", "rows_by_phase", "threshold_band", "trade_off",
+    "error_rates", "interval_bars", "latency_distribution", "lattice_rows", "limit_cycle",
+    "phase_timeline", "roc_curves", "threshold_band", "trade_off",
 ]  # fmt: skip
 
 # Okabe & Ito's palette: distinguishable with every common colour vision.
@@ -49,15 +50,15 @@ def _axes(n: int = 1, size: tuple[float, float] = (7.0, 3.2), **layout: Any) -> 
 
 
 @mpl.rc_context(STYLE)
-def phase_timeline(results: Mapping[str, Result], last: int = 200) -> Figure:
+def phase_timeline(results: Mapping[str, Result], n_events: int = 200) -> Figure:
     """Draw what became of the first events, one strip a run; asleep is shaded.
 
     Parameters
     ----------
     results
         Runs by name.
-    last
-        Events to show.
+    n_events
+        Events to show, from the first on.
     """
     figure, axes = _axes(
         size=(7.5, 0.9 + 0.75 * len(results)),
@@ -66,7 +67,7 @@ def phase_timeline(results: Mapping[str, Result], last: int = 200) -> Figure:
     kinds = ((rules.COMMITTED, GREEN, "committed"), (rules.SLEEP, PURPLE, "refused: asleep"),
              (rules.MORAL, RED, "refused: moral"))  # fmt: skip
     for axis, (name, result) in zip(axes[:, 0], results.items(), strict=True):
-        shown = slice(0, min(last, len(result)))
+        shown = slice(0, min(n_events, len(result)))
         asleep = result.phase_codes[shown] == rules.ASLEEP
         events = np.arange(asleep.size)
         axis.fill_between(events, 0, 1, where=asleep, step="mid", color=GREY, alpha=0.25, lw=0)
@@ -82,10 +83,10 @@ def phase_timeline(results: Mapping[str, Result], last: int = 200) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def rows_by_phase(results: Mapping[str, Result], title: str = "") -> Figure:
+def lattice_rows(results: Mapping[str, Result], title: str = "") -> Figure:
     """Draw how many rows the lattice holds after each event, one line a run."""
     figure, axis = _axes()
-    for colour, (name, result) in zip(CYCLE, results.items(), strict=False):
+    for colour, (name, result) in zip(cycle(CYCLE), results.items(), strict=False):
         axis.plot(result.lattice_size, color=colour, label=name)
     axis.set(xlabel="event", ylabel="rows in the lattice", title=title)
     axis.legend()
@@ -110,7 +111,7 @@ def interval_bars(
     figure, axis = _axes()
     groups, bars = list(dict.fromkeys(table[group])), list(dict.fromkeys(table[bar]))
     width = 0.8 / len(bars)
-    for k, (colour, name) in enumerate(zip(CYCLE, bars, strict=False)):
+    for k, (colour, name) in enumerate(zip(cycle(CYCLE), bars, strict=False)):
         rows = table[table[bar] == name].set_index(group).reindex(groups)
         x = np.arange(len(groups)) + (k - (len(bars) - 1) / 2) * width
         reach = np.array([rows["mean"] - rows["low"], rows["high"] - rows["mean"]])
@@ -149,7 +150,7 @@ def error_rates(table: pd.DataFrame, title: str = "") -> Figure:
 
 @mpl.rc_context(STYLE)
 def threshold_band(
-    runs: Mapping[str, NDArray[np.float64]], title: str = "", last: int = 200
+    runs: Mapping[str, NDArray[np.float64]], title: str = "", n_events: int = 200
 ) -> Figure:
     """Draw the threshold over the first events: mean, one seed, and the band of 90 % of the seeds.
 
@@ -159,20 +160,20 @@ def threshold_band(
         (seeds, events) thresholds by name, one panel each.
     title
         Title of the picture.
-    last
-        Events to show.
+    n_events
+        Events to show, from the first on.
     """
     figure, axes = _axes(
         size=(7.5, 2.8), nrows=1, ncols=len(runs), sharex=True, sharey=True, squeeze=False
     )
     for axis, (name, thresholds) in zip(axes[0], runs.items(), strict=True):
-        shown = thresholds[:, :last]
+        shown = thresholds[:, :n_events]
         low, high = np.quantile(shown, [0.05, 0.95], axis=0)
         events = np.arange(shown.shape[1])
         axis.fill_between(events, low, high, color=BLUE, alpha=0.15, lw=0, label="90 % of seeds")
         axis.plot(events, shown[0], color=GREY, lw=0.7, label="first seed")
         axis.plot(events, shown.mean(axis=0), color=BLUE, label="mean")
-        axis.set(title=name, xlabel="event", ylim=(0.25, 0.95))
+        axis.set(title=name, xlabel="event")
     axes[0, 0].set_ylabel("threshold θ")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
@@ -186,8 +187,8 @@ def limit_cycle(
     *,
     target: float,
     dead_band: float,
-    first: int = 100,
-    last: int = 300,
+    start: int = 100,
+    stop: int = 300,
 ) -> Figure:
     """Draw the orbit of the filter in the plane of acceptance average and threshold.
 
@@ -197,8 +198,8 @@ def limit_cycle(
         Runs by name, one panel each.
     target, dead_band
         The moral filter's, drawn as the region where the threshold rests.
-    first, last
-        Events to show.
+    start, stop
+        Events to show; where a run is shorter, the second half of it.
     """
     figure, axes = _axes(
         size=(7.5, 3.0), nrows=1, ncols=len(results), sharex=True, sharey=True, squeeze=False
@@ -206,9 +207,8 @@ def limit_cycle(
     for axis, (name, result) in zip(axes[0], results.items(), strict=True):
         rest = (target - dead_band, target + dead_band)
         axis.axvspan(*rest, color=GREY, alpha=0.25, label="threshold rests")
-        axis.plot(
-            result.acceptance_rate[first:last], result.threshold[first:last], color=BLUE, lw=0.6
-        )
+        shown = slice(min(start, len(result) // 2), stop)
+        axis.plot(result.acceptance_rate[shown], result.threshold[shown], color=BLUE, lw=0.6)
         axis.set(title=name, xlabel="acceptance average r")
     axes[0, 0].set_ylabel("threshold θ")
     axes[0, 0].legend(loc="lower right")
@@ -231,9 +231,9 @@ def roc_curves(
         Title of the picture.
     """
     figure, axis = _axes(size=(4.8, 4.2))
-    for colour, (name, curve) in zip(CYCLE, curves.items(), strict=False):
+    for colour, (name, curve) in zip(cycle(CYCLE), curves.items(), strict=False):
         axis.plot(curve["safe_refused"], curve["toxic_refused"], color=colour, label=name)
-    for colour, (name, point) in zip(CYCLE, points.items(), strict=False):
+    for colour, (name, point) in zip(cycle(CYCLE), points.items(), strict=False):
         axis.plot(*point, "D", color=colour, mec="black", label=name)
     axis.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
     axis.set(xlabel="share of safe comments refused", ylabel="share of toxic comments refused")
@@ -257,7 +257,7 @@ def trade_off(table: pd.DataFrame, title: str = "") -> Figure:
     figure, axes = _axes(len(measures), size=(7.5, 3.2))
     for axis, measure in zip(np.atleast_1d(axes), measures, strict=True):
         panel = table[table["measure"] == measure].groupby("policy", sort=False)
-        for colour, (policy, rows) in zip(CYCLE, panel, strict=False):
+        for colour, (policy, rows) in zip(cycle(CYCLE), panel, strict=False):
             axis.plot(rows["toxic_share"], rows["mean"], "o-", ms=3, color=colour, label=policy)
             axis.fill_between(
                 rows["toxic_share"], rows["low"], rows["high"], color=colour, alpha=0.25
@@ -282,7 +282,7 @@ def latency_distribution(
         (label, share of calls slower than it at most, limit in milliseconds).
     """
     figure, axis = _axes()
-    for colour, (name, values) in zip(CYCLE, latencies.items(), strict=False):
+    for colour, (name, values) in zip(cycle(CYCLE), latencies.items(), strict=False):
         slower = 1.0 - np.arange(values.size) / values.size
         axis.plot(np.sort(values), slower, color=colour, label=name)
     for label, share, limit in targets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from scipy import stats
 
 from mlsdm.errors import ParameterError
 
-__all__ = ["Interval", "mean_interval", "summarise"]
+__all__ = ["Interval", "mean_interval", "pick", "summarise"]
 
 
 class Interval(NamedTuple):
@@ -22,6 +23,13 @@ class Interval(NamedTuple):
     low: float
     high: float
     n: int
+
+    def __format__(self, spec: str) -> str:
+        """Write as ``mean [low, high]`` in the given format; n/a where there is no mean."""
+        if not math.isfinite(self.mean):
+            return "n/a"
+        mean, low, high = (format(number, spec) for number in self[:3])
+        return f"{mean} [{low}, {high}]" if math.isfinite(self.low) else mean
 
 
 def mean_interval(
@@ -115,3 +123,24 @@ def summarise(
                 names = dict(zip(by, key, strict=True))
                 rows.append({**names, "measure": measure, **interval._asdict()})
     return pd.DataFrame(rows, columns=[*by, "measure", *Interval._fields])
+
+
+def pick(table: pd.DataFrame, **where: object) -> Interval:
+    """Return the one row of a summary for which each named column holds the given value.
+
+    Where there is none, all is NaN and `n` is 0.
+
+    Raises
+    ------
+    ParameterError
+        When there are several such rows.
+    """
+    rows = table
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    if len(rows) > 1:
+        raise ParameterError(f"pick: must name one row (got {len(rows)} for {where})")
+    if rows.empty:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean, low, high, n = rows.iloc[0][list(Interval._fields)]
+    return Interval(float(mean), float(low), float(high), int(n))

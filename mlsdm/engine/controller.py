@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from html import escape
 from typing import Any, Literal, NamedTuple
 
 import psutil
 
+from mlsdm.display import html_table, short
 from mlsdm.engine import rules
 from mlsdm.engine.inputs import as_moral_value, as_params, as_vector, check_fits
 from mlsdm.engine.lattice import PhaseEntangledLatticeMemory, Recall
@@ -53,13 +53,20 @@ class Outcome(NamedTuple):
     norms: tuple[float, float, float]
     lattice_size: int
 
+    def _repr_html_(self) -> str:
+        norms = ", ".join(short(norm) for norm in self.norms)
+        return html_table(
+            "Outcome", ("of the event", "value"), list({**self._asdict(), "norms": norms}.items())
+        )
+
 
 class CognitiveController:
     """An engine that takes events one at a time; safe to call from many threads.
 
     The parts (`moral`, `rhythm`, `synapse`, `lattice`) are there to be looked at and asked. Events
     go through `process_event`: who writes to a part leaves the rules, replay among them, and the
-    lock.
+    lock. An `Outcome` is of one moment; a part that is read while another thread's event is under
+    way may show some of its numbers from before it and some from after.
     """
 
     def __init__(self, params: EngineParams | None = None) -> None:
@@ -119,7 +126,8 @@ class CognitiveController:
             if self._emergency is not None:
                 return self._outcome(False, "emergency")
             state = self._state
-            check_fits(owner, rules.fits(checked, state.levels, state.norms, self._rules.synapse))
+            fits = rules.fits(checked, state.levels, state.norms, self._rules.synapse)
+            check_fits(f"{owner}.vector", fits)
             code = rules.event(state, self._rules, checked, value, True)
             outcome = self._outcome(code != rules.MORAL, REASONS[code])
             self._events += 1
@@ -196,14 +204,13 @@ class CognitiveController:
         )
 
     def _repr_html_(self) -> str:
-        rows = {
-            "events": self._events,
-            "phase": f"{self.rhythm.phase} ({self.rhythm.counter} steps left)",
-            "threshold": f"{self.moral.threshold:.2f}",
-            "acceptance rate": f"{self.moral.acceptance_rate:.3f}",
-            "level norms": ", ".join(f"{norm:.3g}" for norm in self.synapse.norms),
-            "rows": f"{self.lattice.size} of {self.params.lattice.capacity}",
-            "emergency": escape(self._emergency or "none"),
-        }
-        cells = "".join(f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in rows.items())
-        return f"<table><caption>CognitiveController</caption>{cells}</table>"
+        rows = [
+            ("events", self._events),
+            ("phase", f"{self.rhythm.phase} ({self.rhythm.counter} steps left)"),
+            ("threshold", self.moral.threshold),
+            ("acceptance rate", self.moral.acceptance_rate),
+            ("level norms", ", ".join(short(norm) for norm in self.synapse.norms)),
+            ("rows", f"{self.lattice.size} of {self.params.lattice.capacity}"),
+            ("emergency", self._emergency or "none"),
+        ]
+        return html_table("CognitiveController", ("state", "value"), rows)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mlsdm.checks import as_whole
 from mlsdm.engine import rules
 from mlsdm.errors import ParameterError
 
@@ -29,10 +30,7 @@ def as_params(owner: str, params: Any, kind: type[P]) -> P:
 
 def as_dim(owner: str, dim: Any) -> int:
     """Return a vector dimension, a whole number of at least 1, or refuse it."""
-    whole = isinstance(dim, (int, np.integer)) and not isinstance(dim, bool)
-    if not whole or dim < 1:
-        raise ParameterError(f"{owner}.dim: must be a whole number of at least 1 (got {dim!r})")
-    return int(dim)
+    return as_whole(f"{owner}.dim", dim, 1)
 
 
 def _is_real(value: Any) -> bool:
@@ -120,9 +118,9 @@ def as_matrix(owner: str, vectors: Any, dim: int, field: str = "vectors") -> NDA
     return _as_float32(f"{owner}.{field}", array, (None, dim))
 
 
-def check_fits(owner: str, fits: bool) -> None:
-    """Refuse an event whose vector would carry the synaptic levels out of float32."""
+def check_fits(name: str, fits: bool) -> None:
+    """Refuse a vector, called `name`, that would carry the synaptic levels out of float32."""
     if not fits:
         raise ParameterError(
-            f"{owner}.vector: the synaptic levels would leave float32; the vector must be smaller"
+            f"{name}: the synaptic levels would leave float32; the vector must be smaller"
         )

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mlsdm.checks import as_whole
 from mlsdm.engine import rules
 from mlsdm.engine.inputs import as_dim, as_distance, as_fraction, as_params, as_vector
-from mlsdm.errors import ParameterError
 from mlsdm.parameters import Count, Parameters, parameters
 
 __all__ = ["LatticeParams", "PhaseEntangledLatticeMemory", "Recall"]
@@ -129,13 +129,7 @@ class PhaseEntangledLatticeMemory:
             tolerance = self.params.phase_tolerance
         # Phases lie in [0, 1]: a reach of 1 takes in all of them.
         reach = np.float32(min(as_distance(f"{owner}.tolerance", tolerance), 1.0))
-        wanted = self.params.top_k if top_k is None else top_k
-        whole = isinstance(wanted, (int, np.integer)) and not isinstance(wanted, bool)
-        if not whole or wanted < 1:
-            raise ParameterError(
-                f"{owner}.top_k: must be a whole number of at least 1 (got {top_k!r})"
-            )
-        wanted = int(wanted)
+        wanted = self.params.top_k if top_k is None else as_whole(f"{owner}.top_k", top_k, 1)
         rows, resonances = rules.cosines(
             self._vectors, self._phases, self._norms, self.size, checked, tag, reach
         )

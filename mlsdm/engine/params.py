@@ -66,15 +66,19 @@ class EngineParams(Parameters):
     def published(cls, dim: int = 384, **changes: Any) -> Self:
         """Return the behaviour of the released code, any field changed by keyword.
 
-        A part given as a dict changes only the fields it names; a part given as a parameter object
-        replaces the preset's.
+        A part changes only the fields that were given to it, as a dict or as a parameter object:
+        ``published(lattice=LatticeParams(capacity=100))`` still has the published consolidation.
 
         Raises
         ------
         ParameterError
             For an unknown name, a wrong type or a value that is not allowed.
         """
-        return cls().replace(_PUBLISHED).replace({"dim": dim, **changes})
+        parts = {
+            name: part.given() if isinstance(part, Parameters) else part
+            for name, part in changes.items()
+        }
+        return cls().replace(_PUBLISHED).replace({"dim": dim, **parts})
 
     def memory_bytes(self) -> int:
         """Return the bytes that an engine with these parameters holds, from start to end."""

@@ -30,8 +30,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile a rule: cached on disk, without the GIL, types as written."""
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+    """Compile a rule: cached on disk where there is room for it, without the GIL."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        return cast(F, njit(cache=True, **options)(function))
+    except RuntimeError:  # no folder can be written, as in a read-only container
+        return cast(F, njit(**options)(function))
 
 
 # Codes of the outcome of an event, and of the two phases.

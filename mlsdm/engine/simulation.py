@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlsdm.display import html_table, sparkline
 from mlsdm.engine import rules
 from mlsdm.engine.controller import REASONS, CognitiveController
 from mlsdm.engine.inputs import as_matrix, as_moral_values, as_params, check_fits
@@ -117,24 +118,9 @@ class Result:
         return f"Result({parts})"
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            f"<tr><td>{key}</td><td>{value:.4g}</td></tr>" for key, value in self.summary().items()
-        )
-        return f"<table><caption>Result</caption>{cells}</table>{self._sparkline()}"
-
-    def _sparkline(self) -> str:
-        """Draw the threshold over the events as a small inline SVG."""
-        if len(self) < 2:
-            return ""
-        picked = np.unique(np.linspace(0, len(self) - 1, 400).astype(int))
-        points = " ".join(
-            f"{300 * i / (len(self) - 1):.1f},{40 * (1 - self.threshold[i]):.1f}" for i in picked
-        )
-        return (
-            '<svg width="300" height="40" role="img" aria-label="threshold over events">'
-            f'<polyline points="{points}" fill="none" stroke="#0072B2"/></svg>'
-            "<div>threshold over the events, from 0 to 1</div>"
-        )
+        table = html_table("Result", ("over the run", "value"), list(self.summary().items()))
+        course = sparkline(self.threshold.tolist(), width=300, height=40)
+        return f"{table}<div>{course}</div><div>threshold over the events</div>"
 
 
 def simulate(params: EngineParams, vectors: Any, moral_values: Any) -> Result:
@@ -203,7 +189,7 @@ def simulate(params: EngineParams, vectors: Any, moral_values: Any) -> Result:
         result.norms,
         result.lattice_size,
     )
-    check_fits(f"simulate, event {handled}", handled == n)
+    check_fits(f"simulate.vectors[{handled}]", handled == n)
     if controller is not None:
         controller._events = n
     return result

@@ -85,7 +85,7 @@ class MultiLevelSynapticMemory:
         """
         checked = as_vector("MultiLevelSynapticMemory.update", vector, self.dim)
         fits = rules.fits(checked, self._levels, self._norms, self._rule)
-        check_fits("MultiLevelSynapticMemory.update", fits)
+        check_fits("MultiLevelSynapticMemory.update.vector", fits)
         rules.update(self._levels, self._norms, checked, self._rule)
 
     def __repr__(self) -> str:

@@ -30,8 +30,8 @@ class Target:
     achieved: str
 
     @property
-    def value(self) -> float:
-        """The stated number, as a claim has one."""
+    def stated_value(self) -> float:
+        """The stated number: the limit."""
         return self.limit
 
     @property
@@ -60,8 +60,8 @@ class Claim:
     percent: bool = False
 
     @property
-    def value(self) -> float:
-        """The stated number, as a target has one."""
+    def stated_value(self) -> float:
+        """The stated number: the figure."""
         return self.stated
 
     @property
@@ -83,12 +83,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One stated target or figure beside its measurement, as text; `value` is the stated number."""
+    """One stated target or figure beside its measurement, both as text."""
 
     id: str
     statement: str
     stated: str
-    value: float
+    stated_value: float
     measured: str
     verdict: Literal["met", "not met", "reproduced", "differs"]
 
@@ -139,5 +139,5 @@ def judge(id: str, measured: float) -> Judgement:
     else:
         verdict = "reproduced" if holds else "differs"
     return Judgement(
-        id, entry.statement, entry.stated_text, entry.value, entry.text(measured), verdict
+        id, entry.statement, entry.stated_text, entry.stated_value, entry.text(measured), verdict
     )

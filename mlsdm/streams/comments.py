@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlsdm.checks import as_generator, as_whole
 from mlsdm.engine.inputs import as_fraction
 from mlsdm.errors import ParameterError
 from mlsdm.streams.corpus import PACKAGE, corpus, corpus_version
 from mlsdm.streams.embedding import embed as embed_texts
-from mlsdm.streams.scorers import scorer_named
+from mlsdm.streams.scorers import scorer_label, scorer_named
 from mlsdm.streams.stream import Stream
 
 __all__ = ["comments"]
@@ -52,10 +53,7 @@ def comments(
     DataError
         When the corpus or another package of the extra `text` is not installed.
     """
-    if not isinstance(rng, np.random.Generator):
-        raise ParameterError(f"comments.rng: must be a numpy.random.Generator (got {rng!r})")
-    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
-        raise ParameterError(f"comments.n: must be a whole number of at least 1 (got {n!r})")
+    rng, n = as_generator("comments.rng", rng), as_whole("comments.n", n, 1)
     if toxic_share is not None:
         toxic_share = as_fraction("comments.toxic_share", toxic_share)
     score = scorer_named(scorer)
@@ -75,10 +73,12 @@ def comments(
 
     texts = held_out.texts[rows].tolist()
     share = "" if toxic_share is None else f", toxic_share={toxic_share:g}"
+    drawn_from = f"{PACKAGE} {corpus_version()}, held-out comments"
     return Stream(
         moral_values=score(texts),
         vectors=embed_texts(texts) if embed else None,
         toxic=held_out.toxic[rows],
         texts=texts,
-        source=f"{PACKAGE} {corpus_version()}, held-out comments, n={n}{share}, scorer={scorer}",
+        source=f"{drawn_from}, n={n}{share}, scorer={scorer_label(scorer)}",
+        scorer=scorer,
     )

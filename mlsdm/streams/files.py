@@ -24,7 +24,7 @@ from mlsdm.streams.fields import (
     as_vectors,
     stacked,
 )
-from mlsdm.streams.scorers import scorer_named
+from mlsdm.streams.scorers import scorer_label, scorer_named
 from mlsdm.streams.stream import Stream
 from mlsdm.streams.texts import as_texts
 
@@ -205,10 +205,11 @@ def load_stream(
     elif "score" in fields:
         values, origin = 1.0 - as_unit_numbers(f"{name}: score", fields["score"]), "1 - score"
     elif texts is not None:
-        values, origin = score(texts), f"by {scorer}"
+        values, origin = score(texts), f"by {scorer_label(scorer)}"
     else:
         raise DataError(f"{name}: needs moral_value, score or text (has {', '.join(given)})")
     source = f"{name}, n={len(values)}, moral values {origin}"
     if vectors is None and texts is not None:
         vectors, source = embed(texts), f"{source}, vectors by wordllama"
-    return Stream(values, vectors, toxic, texts, source)
+    scored_by = None if {"moral_value", "score"} & set(fields) else scorer
+    return Stream(values, vectors, toxic, texts, source, scored_by)

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
+from mlsdm.checks import as_whole
 from mlsdm.engine.inputs import as_dim, as_fraction
-from mlsdm.errors import ParameterError
 from mlsdm.streams.stream import Stream
 
 __all__ = ["moral_stream", "rhythm_stream"]
@@ -19,15 +19,8 @@ __all__ = ["moral_stream", "rhythm_stream"]
 PUBLISHED_SEED = 42
 
 
-def _whole(name: str, value: int, high: int) -> int:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not 0 <= value <= high:
-        raise ParameterError(f"{name}: must be a whole number in [0, {high}] (got {value!r})")
-    return int(value)
-
-
 def _legacy(owner: str, seed: int) -> np.random.RandomState:
-    return np.random.RandomState(_whole(f"{owner}.seed", seed, 2**32 - 1))
+    return np.random.RandomState(as_whole(f"{owner}.seed", seed, 0, 2**32 - 1))
 
 
 def moral_stream(n: int, toxic_share: float, seed: int = PUBLISHED_SEED) -> Stream:
@@ -47,7 +40,7 @@ def moral_stream(n: int, toxic_share: float, seed: int = PUBLISHED_SEED) -> Stre
     ParameterError
         When an argument is not allowed.
     """
-    n = _whole("moral_stream.n", n, sys.maxsize)
+    n = as_whole("moral_stream.n", n, 0, sys.maxsize)
     toxic_share = as_fraction("moral_stream.toxic_share", toxic_share)
     generator = _legacy("moral_stream", seed)
     n_toxic = int(n * toxic_share)
@@ -82,7 +75,7 @@ def rhythm_stream(n: int, dim: int = 384, seed: int = PUBLISHED_SEED) -> Stream:
     ParameterError
         When an argument is not allowed.
     """
-    n, dim = _whole("rhythm_stream.n", n, sys.maxsize), as_dim("rhythm_stream", dim)
+    n, dim = as_whole("rhythm_stream.n", n, 0, sys.maxsize), as_dim("rhythm_stream", dim)
     generator = _legacy("rhythm_stream", seed)
     centroids = np.stack([_unit(generator.randn(dim)) for _ in range(3)]).astype(np.float32)
     vectors = np.empty((n, dim), np.float32)

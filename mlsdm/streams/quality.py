@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mlsdm.errors import DataError
+from mlsdm.checks import as_whole
+from mlsdm.errors import DataError, ParameterError
+from mlsdm.streams.fields import as_unit_numbers
 
 __all__ = ["ScorerReport", "auc", "auc_interval", "calibration", "roc", "scorer_report"]
 
@@ -119,9 +122,15 @@ def auc_interval(
 
     Raises
     ------
+    ParameterError
+        When the level does not lie between 0 and 1.
     DataError
         When the arrays do not match, or there are fewer than two events of a kind.
     """
+    if not isinstance(level, Real) or not 0 < level < 1:
+        raise ParameterError(
+            f"auc_interval.level: must be a number between 0 and 1, without them (got {level!r})"
+        )
     safe, bad = _split(toxic, moral_values)
     if min(len(safe), len(bad)) < 2:
         raise DataError(f"toxic: needs two events of each kind (got {len(bad)} and {len(safe)})")
@@ -141,11 +150,16 @@ def calibration(toxic: ArrayLike, moral_values: ArrayLike, bins: int = 10) -> pd
 
     Raises
     ------
+    ParameterError
+        When `bins` is no whole number of at least 1.
     DataError
-        When the arrays do not match, or one of the two kinds is missing.
+        When the arrays do not match, one of the two kinds is missing, or a moral value lies
+        outside [0, 1].
     """
+    bins = as_whole("calibration.bins", bins, 1)
     _split(toxic, moral_values)
-    predicted = 1.0 - np.asarray(moral_values, dtype=np.float64)
+    values = as_unit_numbers("moral_values", np.asarray(moral_values, dtype=np.float64))
+    predicted = 1.0 - values
     bin_of = np.clip((predicted * bins).astype(int), 0, bins - 1)
     count = np.bincount(bin_of, minlength=bins)
     full = count > 0
@@ -167,7 +181,8 @@ def scorer_report(toxic: ArrayLike, moral_values: ArrayLike, n_train: int = 0) -
     Raises
     ------
     DataError
-        When the arrays do not match, or there are fewer than two events of a kind.
+        When the arrays do not match, there are fewer than two events of a kind, or a moral value
+        lies outside [0, 1].
     """
     low, high = auc_interval(toxic, moral_values)
     table = calibration(toxic, moral_values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlsdm.checks import as_generator, as_whole
 from mlsdm.engine.inputs import as_fraction
 from mlsdm.errors import DataError
 from mlsdm.streams.stream import Stream
@@ -27,10 +28,16 @@ def resample(stream: Stream, n: int, toxic_share: float | None, rng: np.random.G
 
     Raises
     ------
+    ParameterError
+        When an argument is out of range.
     DataError
-        When the stream has no labels, or none of a class that is asked for.
+        When there is no event to draw from, or a share is asked for and the stream has no labels
+        or none of a class.
     """
+    n, rng = as_whole("resample.n", n, 0), as_generator("resample.rng", rng)
     if toxic_share is None:
+        if n and not len(stream):
+            raise DataError(f"resample.stream: no event to draw from in {stream!r}")
         picked = rng.integers(len(stream), size=n)
     else:
         n_toxic = round(n * as_fraction("resample.toxic_share", toxic_share))
@@ -48,4 +55,5 @@ def resample(stream: Stream, n: int, toxic_share: float | None, rng: np.random.G
         toxic=None if stream.toxic is None else stream.toxic[picked],
         texts=None if stream.texts is None else [stream.texts[i] for i in picked],
         source=f"{n} events drawn from {stream.source}",
+        scorer=stream.scorer,
     )

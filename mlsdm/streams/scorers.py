@@ -23,13 +23,16 @@ from mlsdm.streams.corpus import SPLIT, Comments, corpus, corpus_path
 from mlsdm.streams.quality import ScorerReport, scorer_report
 from mlsdm.streams.texts import as_texts, text_extra
 
-__all__ = ["SCORERS", "Classifier", "Scorer", "classifier", "scorer_named"]
+__all__ = ["SCORERS", "Classifier", "Scorer", "classifier", "scorer_label", "scorer_named"]
 
 Scorer = Callable[[Sequence[str]], NDArray[np.float64]]
 
 # Chosen within the training part, so that the held-out part stays unseen.
 VECTORIZER = {"n_features": 2**18}
-REGRESSION = {"C": 20.0, "solver": "liblinear", "max_iter": 200}
+# Plain loops in a fixed order: unlike scikit-learn's other solvers, this one hardly calls the BLAS,
+# whose sums depend on the kind of CPU.
+REGRESSION = {"loss": "log_loss", "alpha": 1e-6, "max_iter": 50, "tol": None, "random_state": 0}
+DECIMALS = 6  # of weights and moral values: CPUs still differ in the last bits
 MAX_REPORTED = 30_000  # held-out comments behind the report: an AUC to about 0.003
 
 _log = logging.getLogger(__name__)
@@ -37,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @lru_cache(maxsize=1)
 def _vectorizer() -> Any:
-    with text_extra("scikit-learn"):
+    with text_extra("scikit-learn", "sklearn"):
         from sklearn.feature_extraction.text import HashingVectorizer
     return HashingVectorizer(**VECTORIZER)
 
@@ -45,6 +48,10 @@ def _vectorizer() -> Any:
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """Logistic regression on hashed words, trained on the corpus's training part.
+
+    Training differs between kinds of CPU by about 1e-14, and weights and moral values are rounded
+    to six decimals: with the same releases of the packages all machines have the same weights and
+    values, save where a number lies that close to a rounding boundary.
 
     Parameters
     ----------
@@ -60,8 +67,14 @@ class Classifier:
     intercept: float
     report: ScorerReport
 
+    @property
+    def fingerprint(self) -> str:
+        """The first 8 hexadecimal digits of the sha256 of weights and intercept."""
+        parts = np.append(self.weights, self.intercept).astype("<f8")
+        return hashlib.sha256(parts.tobytes()).hexdigest()[:8]
+
     def moral_values(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return 1 - P(toxic) of each text.
+        """Return 1 - P(toxic) of each text, to six decimals.
 
         Raises
         ------
@@ -77,16 +90,18 @@ def _moral_values(
     if len(texts) == 0:
         return np.empty(0)
     logit = _vectorizer().transform(texts) @ weights + intercept
-    return np.asarray(0.5 * (1.0 - np.tanh(0.5 * logit)))  # 1 - sigmoid, without overflow
+    # 1 - sigmoid, without overflow
+    return np.asarray(np.round(0.5 * (1.0 - np.tanh(0.5 * logit)), DECIMALS))
 
 
 def _train(train: Comments, held_out: Comments) -> dict[str, Any]:
     """Return what the cache keeps: the model, and its values on held-out comments."""
-    with text_extra("scikit-learn"):
-        from sklearn.linear_model import LogisticRegression
-    model = LogisticRegression(**REGRESSION)
+    with text_extra("scikit-learn", "sklearn"):
+        from sklearn.linear_model import SGDClassifier
+    model = SGDClassifier(**REGRESSION)
     model.fit(_vectorizer().transform(train.texts), train.toxic)
-    weights, intercept = model.coef_[0], model.intercept_[0]
+    weights = np.round(model.coef_[0], DECIMALS)
+    intercept = np.round(model.intercept_[0], DECIMALS)
     return {
         "weights": weights,
         "intercept": intercept,
@@ -107,13 +122,13 @@ def _classifier(parts: dict[str, Any]) -> Classifier:
 
 
 def _cache_file(data: Path) -> Path:
-    with text_extra("scikit-learn"):
+    with text_extra("scikit-learn", "sklearn"):
         import sklearn
     import platformdirs
 
     with data.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    made_of = [digest, SPLIT, VECTORIZER, REGRESSION, MAX_REPORTED, sklearn.__version__]
+    made_of = [digest, SPLIT, VECTORIZER, REGRESSION, DECIMALS, MAX_REPORTED, sklearn.__version__]
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
     folder = os.environ.get("MLSDM_CACHE_DIR") or platformdirs.user_cache_dir("mlsdm")
     return Path(folder).expanduser() / f"classifier-{key}.npz"
@@ -186,3 +201,8 @@ def scorer_named(name: str) -> Scorer:
     if name not in SCORERS:
         raise ParameterError(f"scorer: {name!r} is not known{nearest(str(name), SCORERS)}")
     return SCORERS[name]
+
+
+def scorer_label(name: str) -> str:
+    """Return a scorer's name as a record has it: the classifier with its fingerprint."""
+    return f"{name} {classifier().fingerprint}" if name == "classifier" else name

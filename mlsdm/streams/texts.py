@@ -29,15 +29,25 @@ def as_texts(texts: Iterable[object], owner: str = "texts") -> list[str]:
 
 
 @contextmanager
-def text_extra(package: str) -> Iterator[None]:
-    """Turn a failed import of `package` into the sentence that says how to install it.
+def text_extra(package: str, module: str | None = None) -> Iterator[None]:
+    """Turn a failed import of `package` into the sentence that says what to do.
+
+    Parameters
+    ----------
+    package
+        The name that it is installed by.
+    module
+        The name that it is imported by, where that is another.
 
     Raises
     ------
     DataError
-        When the package is not installed.
+        When the package is not installed, or is but cannot be imported.
     """
     try:
         yield
-    except ImportError:
-        raise DataError(f"{package}: is not installed; pip install mlsdm[text]") from None
+    except ImportError as error:
+        root = (error.name or "").partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and root == (module or package):
+            raise DataError(f"{package}: is not installed; pip install mlsdm[text]") from None
+        raise DataError(f"{package}: cannot be imported: {error}") from error

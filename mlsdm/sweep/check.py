@@ -6,10 +6,9 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mlsdm.sweep.driver import RunOutcome
+from mlsdm.sweep.outcome import RunOutcome
 
 __all__ = ["Row", "Threshold", "check"]
 
@@ -32,7 +31,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Row:
-    """One threshold beside the mean over the finished runs; None where a run has no number."""
+    """One threshold beside the mean over all runs; None where a run failed or has no number."""
 
     metric: str
     mean: float | None
@@ -46,16 +45,16 @@ class Row:
 
 
 def check(thresholds: Iterable[Threshold], runs: Sequence[RunOutcome]) -> list[Row]:
-    """Hold each threshold against the finished runs; a metric that one of them lacks is not ok."""
-    finished = [run for run in runs if run.status == "FINISHED"]
+    """Hold each threshold against all runs: one that failed or lacks the metric is not ok."""
     metrics = [
         {record.name: record.value for record in run.records if record.kind == "metric"}
-        for run in finished
+        for run in runs
+        if run.status == "FINISHED"
     ]
     rows = []
     for threshold in thresholds:
         values = [value for m in metrics if (value := m.get(threshold.metric)) is not None]
-        complete = bool(values) and len(values) == len(finished)
+        complete = bool(values) and len(values) == len(runs)
         mean = statistics.fmean(values) if complete else None
         ok = mean is not None and threshold.min <= mean <= threshold.max
         rows.append(Row(threshold.metric, mean, len(values), str(threshold), ok))

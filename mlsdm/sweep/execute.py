@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
     from nbformat import NotebookNode
 
-__all__ = ["CellError", "Executed", "execute"]
+__all__ = ["CellError", "Executed", "afterwards", "execute"]
 
 KERNEL = "python3"
 # An AF_UNIX path holds 104 bytes on macOS; a socket's name needs a few of them.
@@ -54,6 +54,20 @@ class Executed:
     notebook: NotebookNode
     seconds: float
     error: CellError | None
+
+
+@contextmanager
+def afterwards(last: Callable[[], object]) -> Iterator[None]:
+    """Do `last` after the block in any case; if it fails too, the first error is the one raised."""
+    try:
+        yield
+    except BaseException as first:
+        try:
+            last()
+        except Exception as second:
+            first.add_note(f"Afterwards: {type(second).__name__}: {second}")
+        raise
+    last()
 
 
 @contextmanager
@@ -97,34 +111,51 @@ def _kernel() -> Iterator[AsyncKernelManager]:
                     client.stop_channels()
 
 
+def _state(node: NotebookNode) -> dict[str, Any]:
+    """Return what papermill noted of a cell or a notebook; before its engine starts, nothing."""
+    return dict(node.metadata.get("papermill", {}))
+
+
 def _stopped_at(notebook: NotebookNode) -> int | None:
     """Return the index of the cell that failed, else of the last one that was started."""
     reached = None
     for index, cell in enumerate(notebook.cells):
-        if cell.metadata.papermill.get("exception"):
+        if _state(cell).get("exception"):
             return index
-        if cell.metadata.papermill.get("start_time"):
+        if _state(cell).get("start_time"):
             reached = index
     return reached
 
 
 def _tell_the_truth(notebook: NotebookNode, stopped: int | None) -> None:
     """Correct what papermill writes when it is cut short: all cells completed, no exception."""
-    notebook.metadata.papermill["exception"] = True
-    for cell in notebook.cells[0 if stopped is None else stopped :]:
-        cell.metadata.papermill |= {"exception": None, "status": "pending"}
-    if stopped is not None:
-        notebook.cells[stopped].metadata.papermill |= {"exception": True, "status": "failed"}
+    notebook.metadata["papermill"] = {**_state(notebook), "exception": True}
+    for index, cell in enumerate(notebook.cells):
+        if index == stopped:
+            told = {"exception": True, "status": "failed"}
+        elif stopped is None or index > stopped:
+            told = {"exception": None, "status": "pending"}
+        else:
+            continue
+        cell.metadata["papermill"] = _state(cell) | told
 
 
 def _cell_error(notebook: NotebookNode) -> CellError | None:
     """Return the exception that a cell ended with, unless the cell was allowed to."""
     index = _stopped_at(notebook)
-    if index is None or not notebook.cells[index].metadata.papermill.get("exception"):
+    if index is None or not _state(notebook.cells[index]).get("exception"):
         return None
     outputs = [o for o in notebook.cells[index].outputs if o.output_type == "error"]
     last = outputs[-1] if outputs else {}
     return CellError("cell", last.get("ename", "error"), last.get("evalue", ""), index)
+
+
+def _save(notebook: NotebookNode, output: Path) -> None:
+    import nbformat
+
+    aside = output.with_name(f"{output.name}.part")
+    nbformat.write(notebook, aside)  # type: ignore[no-untyped-call]
+    aside.replace(output)
 
 
 def execute(
@@ -149,7 +180,6 @@ def execute(
     on_cell
         Called with the number of cells done and of all cells.
     """
-    import nbformat
     from nbclient.exceptions import CellTimeoutError
     from papermill.engines import papermill_engines
     from papermill.execute import remove_error_markers
@@ -168,35 +198,32 @@ def execute(
 
     begin = time.perf_counter()
     error: CellError | None = None
-    try:
-        with _kernel() as manager:
-            papermill_engines.execute_notebook_with_engine(
-                None,
-                node,
-                kernel_name=KERNEL,
-                progress_bar=False,
-                km=manager,
-                resources={"metadata": {"path": str(cwd)}},
-                timeout_func=lambda cell: cell_timeout,
-                iopub_timeout=60,
-                on_cell_start=report,
-            )
-        error = _cell_error(node)
-        if on_cell is not None and error is None:
-            on_cell(total, total)
-    except BaseException as stop:
-        stopped = _stopped_at(node)
-        _tell_the_truth(node, stopped)
-        name = type(stop).__name__
-        if isinstance(stop, CellTimeoutError):
-            message = f"took longer than {cell_timeout:g} s" if cell_timeout else str(stop)
-            error = CellError("timeout", name, message, stopped)
-        elif isinstance(stop, RuntimeError):
-            error = CellError("kernel", name, str(stop), stopped)
-        else:
-            raise
-    finally:
-        aside = output.with_name(f"{output.name}.part")
-        nbformat.write(node, aside)  # type: ignore[no-untyped-call]
-        aside.replace(output)
+    with afterwards(lambda: _save(node, output)):
+        try:
+            with _kernel() as manager:
+                papermill_engines.execute_notebook_with_engine(
+                    None,
+                    node,
+                    kernel_name=KERNEL,
+                    progress_bar=False,
+                    km=manager,
+                    resources={"metadata": {"path": str(cwd)}},
+                    timeout_func=lambda cell: cell_timeout,
+                    iopub_timeout=60,
+                    on_cell_start=report,
+                )
+            error = _cell_error(node)
+            if on_cell is not None and error is None:
+                on_cell(total, total)
+        except BaseException as stop:
+            stopped = _stopped_at(node)
+            _tell_the_truth(node, stopped)
+            name = type(stop).__name__
+            if isinstance(stop, CellTimeoutError):
+                message = f"took longer than {cell_timeout:g} s" if cell_timeout else str(stop)
+                error = CellError("timeout", name, message, stopped)
+            elif isinstance(stop, RuntimeError):
+                error = CellError("kernel", name, str(stop), stopped)
+            else:
+                raise
     return Executed(node, time.perf_counter() - begin, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
@@ -16,7 +17,11 @@ __all__ = ["Parameter", "Range"]
 
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|inf|∞)"
 _INTERVAL = re.compile(rf"\bin\s*([\[(])\s*({_NUMBER})\s*,\s*({_NUMBER})\s*([\])])")
-_INEQUALITY = re.compile(rf"(>=|<=|≥|≤|>|<)\s*({_NUMBER})")
+_OPENING = re.compile(r"\bin\s*[\[(]([^\])]*)")
+# What is meant as an interval, and not as a remark such as "in (seconds, rounded)".
+_MEANT = re.compile(r"\s*[-+]?[.\d∞]|(?=.*\d).*[,;]")
+_INEQUALITY = re.compile(rf"(?<![-=<>])(>=|<=|≥|≤|>|<)\s*({_NUMBER})(\s*[*^])?")
+MOST_SEED = 2**32 - 1  # what numpy's older generators take
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,45 @@ class Range:
 
     @classmethod
     def read(cls, comment: str) -> Range | None:
-        """Read ``in [a, b]``, ``in (a, b]``, ``>= a``, ``< b`` and the like from a comment."""
+        """Read ``in [a, b]``, ``in (a, b]``, ``>= a``, ``< b`` and the like from a comment.
+
+        Raises
+        ------
+        ValueError
+            For an interval that cannot be read, and for limits that admit nothing.
+        """
 
         def number(text: str) -> float:
             return float(text.replace("∞", "inf").replace("_", ""))
 
-        if match := _INTERVAL.search(comment):
-            left, low, high, right = match.groups()
-            return cls(number(low), number(high), left == "(", right == ")")
         limits: dict[str, Any] = {}
-        for sign, text in _INEQUALITY.findall(comment):
-            side = "low" if sign in (">=", "≥", ">") else "high"
-            limits |= {side: number(text), f"{side}_open": sign in ("<", ">")}
-        return cls(**limits) if limits else None
+        for opening in _OPENING.finditer(comment):
+            if match := _INTERVAL.match(comment, opening.start()):
+                left, low, high, right = match.groups()
+                limits = {"low": number(low), "high": number(high)}
+                limits |= {"low_open": left == "(", "high_open": right == ")"}
+                break
+            if _MEANT.match(opening[1]):
+                raise ValueError(f"must be written 'in [a, b]', with numbers (got {comment!r})")
+        else:
+            for sign, text, power in _INEQUALITY.findall(comment):
+                if power:
+                    raise ValueError(f"must be written with plain numbers (got {comment!r})")
+                side = "low" if sign in (">=", "≥", ">") else "high"
+                limits |= {side: number(text), f"{side}_open": sign in ("<", ">")}
+        found = cls(**limits)
+        some = found.low < found.high or (found.low in found and math.isfinite(found.low))
+        if not some:
+            raise ValueError(f"admits no number (got {comment!r})")
+        return found if limits else None
+
+    def integers(self, low: int, high: int) -> range:
+        """Return those integers from `low` to `high`, both included, that lie in the range."""
+        if self.low >= low:
+            low = math.floor(self.low) + 1 if self.low_open else math.ceil(self.low)
+        if self.high <= high:
+            high = math.ceil(self.high) - 1 if self.high_open else math.floor(self.high)
+        return range(low, high + 1)
 
     def __contains__(self, value: float) -> bool:
         above = value > self.low if self.low_open else value >= self.low
@@ -86,6 +117,12 @@ class Parameter:
         """What a value must be, as text: ``"list[float], each in (0, 1]"``."""
         each = "each " if get_origin(self.type) is list else ""
         return f"{self.annotation}, {each}{self.range}" if self.range else self.annotation
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The integers from 0 to 2**32 - 1 that it admits, itself or in a list."""
+        whole = self.type in (int, list[int])
+        return (self.range or Range()).integers(0, MOST_SEED if whole else -1)
 
     def admits(self, value: object) -> bool:
         """Whether the value has the declared type and lies in the stated range."""

@@ -12,11 +12,13 @@ from typing import Any
 from mlsdm.errors import DataError, ParameterError, nearest
 from mlsdm.sweep import yaml12
 from mlsdm.sweep.check import Threshold
+from mlsdm.sweep.meaning import check_meaning
 from mlsdm.sweep.notebooks import find_notebook
 from mlsdm.sweep.schema import Schema, read_schema
 
 __all__ = ["Plan", "load_plan"]
 
+MOST_RUNS = 10_000  # MLflow's interface is slow from a hundred on
 KEYS = ("notebook", "question", "parameters", "sweep", "seeds", "thresholds")
 
 
@@ -48,8 +50,8 @@ class Plan:
 class _Reader:
     """The content of a plan, each refusal naming the file, the key and its line."""
 
-    def __init__(self, path: Path) -> None:
-        self.file = path.name
+    def __init__(self, path: Path, project: Path) -> None:
+        self.file, self.project = path.name, project
         try:
             text = path.read_text(encoding="utf-8")
             content = yaml12.parse(text)
@@ -95,13 +97,19 @@ class _Reader:
         for value in values:
             try:
                 schema.validate({name: value})
+                check_meaning(schema.notebook, {name: value}, self.project)
             except ParameterError as error:
                 raise self.refusal(key, error) from None
 
-    def seeds(self) -> list[int]:
+    def seeds(self, schema: Schema) -> list[int]:
         value = self.content.get("seeds", [])
         if type(value) is int and value >= 1:
-            return list(range(value))
+            parameter = schema.parameters.get("seed")
+            allowed = parameter.seeds if parameter else range(value)
+            if value > len(allowed):
+                raise self.refusal("seeds", f"'seed' admits only {len(allowed)} (got {value})")
+            # As far apart as can be: a notebook that uses seed, seed + 1, … must not meet the next.
+            return [allowed[i * len(allowed) // value] for i in range(value)]
         if "seeds" in self.content and not isinstance(value, list):
             raise self.refusal("seeds", f"must be a count >= 1 or a list (got {value!r})")
         return self.different("seeds", value) if "seeds" in self.content else []
@@ -124,8 +132,9 @@ def load_plan(path: Path, project: Path) -> Plan:
     """Read a plan and check all of it against its notebook; nothing has run then.
 
     The keys are ``notebook`` (a path within the project, or a name in ``notebooks/``),
-    ``question``, ``parameters`` (name: value), ``sweep`` (name: list of values), ``seeds`` (a list,
-    or a count n for 0 to n - 1) and ``thresholds`` (metric: {min, max}, over the mean of all runs).
+    ``question``, ``parameters`` (name: value), ``sweep`` (name: list of values), ``seeds`` (a list
+    that is taken as it is, or a count n for n seeds spread evenly over those that the notebook's
+    ``seed`` admits) and ``thresholds`` (metric: {min, max}, over the mean of all runs).
 
     Raises
     ------
@@ -134,13 +143,13 @@ def load_plan(path: Path, project: Path) -> Plan:
     ParameterError
         For a key or a value that is not allowed.
     """
-    read = _Reader(path)
+    read = _Reader(path, project)
     try:
         notebook = find_notebook(read.text("notebook"), project, project)
     except ParameterError as error:
         raise read.refusal("notebook", error) from None
     schema = read_schema(notebook)
-    fixed, swept, seeds = read.mapping("parameters"), read.mapping("sweep"), read.seeds()
+    fixed, swept, seeds = read.mapping("parameters"), read.mapping("sweep"), read.seeds(schema)
     for name, value in fixed.items():
         read.valid(f"parameters.{name}", schema, name, [value])
     for name, values in swept.items():
@@ -153,5 +162,8 @@ def load_plan(path: Path, project: Path) -> Plan:
             raise read.refusal("seeds", "cannot be given beside a parameter 'seed'")
         read.valid("seeds", schema, "seed", seeds)
     thresholds = [read.threshold(*item) for item in read.mapping("thresholds").items()]
+    number = math.prod(len(values) for values in [*swept.values(), seeds or [None]])
+    if number > MOST_RUNS:
+        raise read.refusal("sweep", f"must make at most {MOST_RUNS} runs (got {number})")
     question = read.text("question") if "question" in read.content else ""
     return Plan(path.resolve(), notebook, question, fixed, swept, seeds, thresholds)

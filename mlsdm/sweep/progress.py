@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-if TYPE_CHECKING:
-    from mlsdm.sweep.driver import RunOutcome
+from mlsdm.sweep.outcome import RunOutcome
 
 __all__ = ["Progress"]
 

@@ -67,7 +67,10 @@ def _declared(statement: ast.stmt, comments: Mapping[int, str]) -> Parameter | N
         raise ValueError(f"the default of {name!r} must be a literal (got {got})") from None
     comment = comments.get(statement.end_lineno or statement.lineno, "")
     numeric = kind in (int, float, list[int], list[float])
-    limits = Range.read(comment) if numeric else None
+    try:
+        limits = Range.read(comment) if numeric else None
+    except ValueError as error:
+        raise ValueError(f"the range of {name!r} {error}") from None
     line = statement.lineno
     parameter = Parameter(name, annotation, kind, optional, default, comment, limits, line)
     if not parameter.admits(default):

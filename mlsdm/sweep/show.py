@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from mlsdm.reproduce import Verdict
     from mlsdm.sweep.check import Row
-    from mlsdm.sweep.driver import RunOutcome
+    from mlsdm.sweep.outcome import RunOutcome
     from mlsdm.sweep.plan import Plan
     from mlsdm.sweep.schema import Schema
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 from mlsdm.errors import MlsdmError, ParameterError, RunError
 from mlsdm.project import artifact_root, default_store
 
-__all__ = ["connect", "is_server", "one_sentence", "public", "store_uri"]
+__all__ = ["connect", "is_server", "one_sentence", "public", "sqlite_file", "store_uri"]
 
 SQLITE = "sqlite:///"
 ANSWER_SECONDS = 15
+LOCK_SECONDS = 15.0
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -76,7 +78,7 @@ def one_sentence(uri: str) -> Iterator[None]:
         raise RunError(public(f"store {uri}: {said[0]}")) from error
 
 
-def connect(project: Path, uri: str) -> Any:
+def connect(uri: str) -> Any:
     """Return MLflow's client of a store; a fresh SQLite file is made first.
 
     Raises
@@ -93,7 +95,7 @@ def connect(project: Path, uri: str) -> Any:
         if is_server(uri):
             _ask(uri)
         else:
-            _make(Path(uri.removeprefix(SQLITE)), artifact_root(project))
+            _make(sqlite_file(uri))
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -124,7 +126,12 @@ def _ask(uri: str) -> None:
         )
 
 
-def _make(path: Path, artifacts: Path) -> None:
+def sqlite_file(uri: str) -> Path:
+    """Return the file behind the URI of an SQLite store."""
+    return Path(uri.removeprefix(SQLITE))
+
+
+def _make(path: Path) -> None:
     """Make a fresh store aside and link it into place, so that nobody sees a half-made one."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -140,10 +147,32 @@ def _make(path: Path, artifacts: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as aside:
         made = Path(aside, "fresh.db")
         address = f"{SQLITE}{made.as_posix()}"
-        SqlAlchemyStore(address, artifacts.as_uri()).engine.dispose()  # type: ignore[no-untyped-call]
+        files = artifact_root(path.parent).as_uri()
+        SqlAlchemyStore(address, files).engine.dispose()  # type: ignore[no-untyped-call]
         try:
             os.link(made, path)
         except FileExistsError:
             pass  # another process was first: its file is as good
         except OSError:  # no hard links on this file system
+            _place(made, path)
+
+
+def _place(made: Path, path: Path) -> None:
+    """Move a file into place unless there is one already; a lock file keeps others out."""
+    lock = path.with_name(f"{path.name}.lock")
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            lock.touch(exist_ok=False)
+            break
+        except FileExistsError:
+            if time.monotonic() > until:
+                raise RunError(
+                    f"store {path}: another process is making it; if there is none, delete {lock}"
+                ) from None
+            time.sleep(0.05)
+    try:
+        if not path.exists():
             made.replace(path)
+    finally:
+        lock.unlink()

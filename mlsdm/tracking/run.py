@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 from mlsdm.errors import RunError
 from mlsdm.record import Record
-from mlsdm.tracking.connection import is_server, one_sentence, public
+from mlsdm.tracking.connection import one_sentence
 
 __all__ = ["TrackedRun", "shortened"]
 
@@ -25,11 +28,10 @@ LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000  # characters
 class TrackedRun:
     """A run that goes on; as a context manager it is ended whatever happens."""
 
-    def __init__(self, client: Any, uri: str, experiment_id: str, id: str) -> None:
+    def __init__(self, client: Any, uri: str, id: str) -> None:
         self.id = id
         self._client = client
         self._uri = uri
-        self._experiment_id = experiment_id
         self._ended = False
         self._time = 0
         self._nonfinite: dict[tuple[str, str], int] = {}
@@ -62,7 +64,7 @@ class TrackedRun:
             tags["mlsdm.duplicates"] = ", ".join(sorted(self._duplicates))
         self._log_points(points)
         self._log_files({Path(*key): record for key, record in chosen.items() if key[0]})
-        self._tag(tags)
+        self.tag(tags)
 
     def _log_points(self, points: Sequence[tuple[str, float, int]]) -> None:
         from mlflow.entities import Metric
@@ -90,7 +92,7 @@ class TrackedRun:
                 self._client.log_artifacts(self.id, folder)
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
-        """Keep the parameters as text; MLflow lets none of them be changed later.
+        """Keep the parameters as text, cut if too long; MLflow lets none be changed later.
 
         Raises
         ------
@@ -99,15 +101,19 @@ class TrackedRun:
         """
         from mlflow.entities import Param
 
-        texts = {key: _text(value) for key, value in parameters.items()}
-        shown = [Param(key, _cut(text, LONGEST_PARAMETER)) for key, text in texts.items()]
+        shown = [Param(k, _cut(_text(v), LONGEST_PARAMETER)) for k, v in parameters.items()]
         with one_sentence(self._uri):
             for batch in _batches(shown, MOST_PARAMETERS):
                 self._client.log_batch(self.id, params=batch, synchronous=True)
-        if any(len(text) > LONGEST_PARAMETER for text in texts.values()):
-            self.attach_text(json.dumps(dict(parameters), default=str, indent=1), "parameters.json")
 
-    def _tag(self, tags: Mapping[str, str]) -> None:
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Keep short facts with the run, the longest cut.
+
+        Raises
+        ------
+        RunError
+            When the store refuses.
+        """
         with one_sentence(self._uri):
             for key, value in shortened(tags).items():
                 self._client.set_tag(self.id, key, value)
@@ -135,36 +141,33 @@ class TrackedRun:
             self._client.log_text(self.id, text, name)
 
     def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"], cause: str = "") -> None:
-        """End the run; `cause` says why it did not come to its end.
+        """End the run, whatever becomes of `cause`, which says why it did not come to its end.
 
         Raises
         ------
         RunError
             When the store refuses.
         """
-        if cause:
-            self._tag({"mlsdm.cause": cause})
-        with one_sentence(self._uri):
-            self._client.set_terminated(self.id, status)
-        self._ended = True
+        with _undisturbed():
+            try:
+                if cause:
+                    self.tag({"mlsdm.cause": cause})
+            finally:
+                with one_sentence(self._uri):
+                    self._client.set_terminated(self.id, status)
+                self._ended = True
 
     def fail(self, error: BaseException) -> None:
         """End the run because of `error`: KILLED if it was interrupted, else FAILED.
 
-        If even that fails, a note at `error` says so.
+        If even that fails, or the cause cannot be kept, a note at `error` says so.
         """
         killed = isinstance(error, KeyboardInterrupt)
         try:
             self.finish("KILLED" if killed else "FAILED", f"{type(error).__name__}: {error}")
         except RunError as second:  # the first error is the one to report
-            error.add_note(f"The run {self.id} could not be ended: {second}")
-
-    def url(self) -> str | None:
-        """Return the page of this run, if the store is a server."""
-        if not is_server(self._uri):
-            return None
-        page = f"experiments/{self._experiment_id}/runs/{self.id}?workflowType=machine_learning"
-        return f"{public(self._uri)}/#/{page}"
+            lacking = "does not hold its cause" if self._ended else "could not be ended"
+            error.add_note(f"The run {self.id} {lacking}: {second}")
 
     def __enter__(self) -> Self:
         return self
@@ -181,6 +184,31 @@ class TrackedRun:
             self.finish("FINISHED")
         else:
             self.fail(error)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold a first Ctrl-C back until the block is done; a second one breaks through."""
+    held: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            raise KeyboardInterrupt
+        held.append(number)
+
+    before = signal.default_int_handler  # of SIGTERM and SIGHUP too, on the command line
+    numbers = [n for n in signal.valid_signals() if signal.getsignal(n) is before]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread may, and only it is interrupted
+    for number in numbers:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def shortened(tags: Mapping[str, str]) -> dict[str, str]:
@@ -200,7 +228,7 @@ def _points(record: Record) -> list[tuple[str, float, int]]:
     if (verdict := record.judgement) is not None:
         group = "target" if verdict.verdict in ("met", "not met") else "reproduced"
         found.append((f"{group}/{verdict.id}", float(verdict.holds), 0))
-        found.append((f"stated/{verdict.id}", verdict.value, 0))
+        found.append((f"stated/{verdict.id}", verdict.stated_value, 0))
     return found
 
 

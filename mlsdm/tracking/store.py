@@ -8,7 +8,14 @@ from typing import Any, Self
 
 from mlsdm.project import artifact_root
 from mlsdm.record import check_name
-from mlsdm.tracking.connection import connect, is_server, one_sentence, public, store_uri
+from mlsdm.tracking.connection import (
+    connect,
+    is_server,
+    one_sentence,
+    public,
+    sqlite_file,
+    store_uri,
+)
 from mlsdm.tracking.run import TrackedRun, shortened
 
 __all__ = ["Store"]
@@ -36,12 +43,17 @@ class Store:
             When the file is no SQLite database, or the server does not answer.
         """
         absolute = store_uri(project, uri)
-        return cls(project, absolute, connect(project, absolute))
+        return cls(project, absolute, connect(absolute))
 
     @property
     def is_server(self) -> bool:
         """Whether the store is an MLflow server, with an interface of its own."""
         return is_server(self.uri)
+
+    @property
+    def files(self) -> Path | None:
+        """The folder of the runs' files, beside the SQLite file; None for a server's own."""
+        return None if self.is_server else artifact_root(sqlite_file(self.uri).parent)
 
     @property
     def address(self) -> str:
@@ -65,7 +77,7 @@ class Store:
     def _make_experiment(self, name: str) -> Any:
         from mlflow.exceptions import MlflowException
 
-        own = None if self.is_server else artifact_root(self.project).as_uri()
+        own = None if self.files is None else self.files.as_uri()
         try:
             self._client.create_experiment(name, artifact_location=own)
         except MlflowException as error:  # another process may have made it since we looked
@@ -96,7 +108,7 @@ class Store:
     ) -> TrackedRun:
         """Start a run called `name` in the experiment called `experiment`.
 
-        Parameters longer than MLflow takes are cut, and then all kept in ``parameters.json``.
+        Parameters longer than MLflow takes are cut.
 
         Raises
         ------
@@ -113,7 +125,7 @@ class Store:
             made = self._client.create_run(
                 experiment_id, run_name=name, tags=shortened({**tags, **family})
             )
-        run = TrackedRun(self._client, self.uri, experiment_id, made.info.run_id)
+        run = TrackedRun(self._client, self.uri, made.info.run_id)
         try:
             run.log_parameters(parameters)
         except BaseException as error:

@@ -1,0 +1,3 @@
+from . import metrics, plots, published, recall, statistics
+
+__all__ = ["metrics", "plots", "published", "recall", "statistics"]

@@ -1,0 +1,37 @@
+"""Parameters whose name says what they hold, in every notebook: checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlsdm.errors import ParameterError
+
+__all__ = ["check_meaning", "data_file"]
+
+
+def data_file(values: Mapping[str, object], project: Path) -> Path | None:
+    """Return the file that the parameter ``data`` names, from the project on, or None."""
+    data = values.get("data")
+    return project / data if isinstance(data, str) and data else None
+
+
+def check_meaning(owner: str, values: Mapping[str, object], project: Path) -> None:
+    """Refuse an ``engine`` that holds no engine parameters, and a ``data`` that names no file.
+
+    Raises
+    ------
+    ParameterError
+        With `owner` at the front.
+    """
+    file = data_file(values, project)
+    if file is not None and not file.is_file():
+        raise ParameterError(f"{owner}.data: there is no file {file} (got {values['data']!r})")
+    engine = values.get("engine")
+    if isinstance(engine, Mapping) and engine:
+        from mlsdm.engine.params import EngineParams
+
+        try:
+            EngineParams().replace(engine)
+        except ParameterError as error:
+            raise ParameterError(f"{owner}.engine: {error}") from None

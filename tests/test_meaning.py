@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlsdm.errors import ParameterError
+from mlsdm.sweep.driver import run_notebook
+from mlsdm.sweep.meaning import check_meaning, data_file
+from mlsdm.sweep.plan import load_plan
+from mlsdm.tracking import Store
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("engine", "sentence"),
+    [
+        ({"moral": {"stp": 1}}, r"^n\.engine: MoralParams\.stp: unknown .* 'step'\?"),
+        ({"moral": {"step": 2}}, r"^n\.engine: MoralParams\.step: should be less than or equal"),
+        ({"rhythm": 3}, r"^n\.engine: RhythmParams: must be made from a mapping"),
+    ],
+)
+def test_an_engine_holds_engine_parameters(engine: object, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=sentence):
+        check_meaning("n", {"engine": engine}, tmp_path)
+
+
+def test_what_is_empty_or_means_something_else_is_left_alone(tmp_path: Path) -> None:
+    check_meaning("n", {"engine": {}, "data": "", "moral": {"stp": 1}}, tmp_path)
+    check_meaning("n", {"engine": "diesel"}, tmp_path)
+    assert data_file({"data": ""}, tmp_path) is None
+
+
+def test_data_is_a_file_from_the_project_on(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").touch()
+    check_meaning("n", {"data": "own.csv"}, tmp_path)
+    assert data_file({"data": "own.csv"}, tmp_path) == tmp_path / "own.csv"
+    with pytest.raises(ParameterError, match=r"^n\.data: there is no file .*other\.csv"):
+        check_meaning("n", {"data": "other.csv"}, tmp_path)
+
+
+def test_a_run_is_refused_before_it_exists(sqlite_store: Store, tmp_path: Path) -> None:
+    before = sqlite_store.experiments()
+    notebook = ROOT / "notebooks" / "02-moral-adaptation.ipynb"
+    with pytest.raises(ParameterError, match=r"\.engine: EngineParams\.morall: unknown"):
+        run_notebook(sqlite_store, ROOT, notebook, {"engine": {"morall": {}}}, experiment="none")
+    assert sqlite_store.experiments() == before
+
+
+def test_a_plan_is_refused_before_it_runs(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("notebook: 02-moral-adaptation\nsweep:\n  engine:\n    - {moral: {stp: 1}}\n")
+    with pytest.raises(ParameterError, match=r"^plan\.yaml.*sweep\.engine: .*MoralParams\.stp"):
+        load_plan(plan, ROOT)
+
+
+def test_a_plan_of_too_many_runs_is_refused(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    values = ", ".join(str(n) for n in range(50, 251))
+    plan.write_text(f"notebook: 02\nsweep:\n  n_events: [{values}]\nseeds: 100\n")
+    with pytest.raises(ParameterError, match=r"must make at most 10000 runs \(got 20100\)"):
+        load_plan(plan, ROOT)
