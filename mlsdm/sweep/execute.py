@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -76,7 +77,7 @@ def _kernel() -> Iterator[AsyncKernelManager]:
     from jupyter_client.client import KernelClient
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
-    from jupyter_core.utils import run_sync
+    from jupyter_core.utils import ensure_event_loop, run_sync
 
     spec = KernelSpec(
         argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
@@ -104,6 +105,12 @@ def _kernel() -> Iterator[AsyncKernelManager]:
         try:
             yield manager
         finally:
+            # An interrupt leaves the client waiting for a kernel that is about to die: nobody would
+            # take note of its complaint, and asyncio would print that with a traceback.
+            loop = ensure_event_loop()
+            for task in set() if loop.is_running() else asyncio.all_tasks(loop):
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+                task.cancel()
             if manager.has_kernel:  # at once: a graceful end stalls for seconds now and then
                 run_sync(manager.shutdown_kernel)(now=True)
             for client in clients:
