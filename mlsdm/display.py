@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
-__all__ = ["html_table", "short", "sparkline", "text_table"]
+__all__ = ["html_table", "named", "short", "sparkline", "text_table"]
 
 Rows = Sequence[Sequence[object]]
 
@@ -20,6 +20,11 @@ def short(value: object) -> str:
         return str(int(value))
     text = f"{value:.4g}"
     return f"{value:.0f}" if "e+0" in text else text
+
+
+def named(values: Mapping[str, object]) -> str:
+    """Write names and values as ``a=1, b=0.1235``, the numbers as `short` does."""
+    return ", ".join(f"{name}={short(value)}" for name, value in values.items())
 
 
 def text_table(columns: Sequence[str], rows: Rows, most: int = 12) -> str:

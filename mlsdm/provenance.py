@@ -9,18 +9,20 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from mlsdm.errors import DataError
 
-__all__ = ["Provenance", "collect"]
+__all__ = ["THREAD_CAPS", "Provenance", "code_sha256", "collect", "file_sha256"]
 
 THREAD_CAPS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
 MOST_DIFF = 200_000  # characters
@@ -101,12 +103,12 @@ def collect(
             if inside
             else notebook.name
         ),
-        notebook_sha256=_sha256("notebook", notebook),
-        data_sha256="" if data is None else _sha256("data", data),
+        notebook_sha256=file_sha256("notebook", notebook),
+        data_sha256="" if data is None else file_sha256("data", data),
         seed=seed,
         **_git_state(project),
         version=sys.modules["mlsdm"].__version__,  # of the code that runs, installed or not
-        code_sha256=_code_sha256(Path(__file__).parent),
+        code_sha256=code_sha256(),
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=_cpu(),
@@ -116,7 +118,14 @@ def collect(
     )
 
 
-def _sha256(name: str, path: Path) -> str:
+def file_sha256(name: str, path: Path) -> str:
+    """Return the SHA-256 of a file's content.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read; `name` begins the sentence.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -168,6 +177,12 @@ def _git_state(project: Path) -> dict[str, Any]:
     except _NoGitError as error:
         notes.append(f"no commit: {error}")
     return {**state, "notes": tuple(notes)}
+
+
+@cache
+def code_sha256() -> str:
+    """Return a digest of the package's own code and data, as it was when first asked for."""
+    return _code_sha256(Path(__file__).parent)
 
 
 def _code_sha256(package: Path) -> str:

@@ -23,17 +23,14 @@ from mlsdm.recordable import Cell, content
 if TYPE_CHECKING:
     import nbformat
 
-__all__ = ["MIME", "Record", "check_name", "record", "records"]
+__all__ = ["MIME", "RESERVED", "Record", "check_name", "record", "records"]
 
 MIME = "application/vnd.mlsdm.record.v1+json"
 
 _PART = re.compile(r"\w(?:[\w .\-]*\w)?")
-_RESERVED = (
-    "target",
-    "reproduced",
-    "stated",
-    "nonfinite",
-)  # groups that the tracking writes itself
+
+RESERVED = ("target", "reproduced", "stated", "nonfinite", "interval", "kernel", "sweep")
+"""The groups of metrics that mlsdm writes itself."""
 
 
 def check_name(owner: str, name: object) -> str:
@@ -58,13 +55,15 @@ def check_name(owner: str, name: object) -> str:
 class Record:
     """One result: a number, a series over steps, a table or a figure.
 
-    Numbers that are not finite are None, and counted in `nonfinite`.
+    Numbers that are not finite are None, and counted in `nonfinite`. The `interval` of a metric
+    that is a mean over seeds is its bounds, None where there are none, and how many seeds.
     """
 
     kind: Literal["metric", "series", "table", "figure"]
     name: str
     unit: str = ""
     value: float | None = None
+    interval: tuple[float | None, float | None, int] | None = None
     steps: tuple[int, ...] = ()
     values: tuple[float | None, ...] = ()
     columns: tuple[str, ...] = ()
@@ -79,13 +78,28 @@ class Record:
 
     def __post_init__(self) -> None:
         check_name("record.name", self.name)
-        if self.name.split("/")[0] in _RESERVED:
-            groups = ", ".join(_RESERVED)
+        if self.name.split("/")[0] in RESERVED:
+            groups = ", ".join(RESERVED)
             raise ParameterError(
                 f"record.name: the groups {groups} are mlsdm's own (got {self.name!r})"
             )
         if self.kind == "metric" and self.value is None and self.nonfinite != 1:
             raise ParameterError(f"record.value: {self.name!r} holds no number")
+        low, high, n = self.interval or (None, None, 0)
+        ordered = low is None or high is None or low <= high
+        if self.interval and (self.kind != "metric" or not ordered or n < 0):
+            raise ParameterError(
+                f"record.value: the interval of {self.name!r} must belong to a metric, its bounds "
+                f"in order and its seeds at least 0 (got {self.interval!r})"
+            )
+        if any(not -(2**63) <= step < 2**63 for step in self.steps):
+            raise ParameterError(f"record.value: the steps of {self.name!r} must fit in 64 bits")
+        # Else the file of one could stand where another one's folder must be.
+        suffix = {"table": ".csv", "figure": ".png"}.get(self.kind)
+        if suffix and any(part.endswith(suffix) for part in self.name.split("/")[:-1]):
+            raise ParameterError(
+                f"record.name: no group of a {self.kind} may end in {suffix} (got {self.name!r})"
+            )
         widths = {len(row) for row in self.rows} | {len(self.columns)}
         if len(self.steps) != len(self.values) or len(widths) > 1:
             raise ParameterError(f"record.value: the lengths in {self.name!r} do not agree")
@@ -95,15 +109,24 @@ class Record:
         """The result in a few words, its numbers rounded to four significant digits."""
         if self.judgement is not None:
             verdict = self.judgement
-            return f"{self.name}: {verdict.measured}, stated {verdict.stated}: {verdict.verdict}"
+            measured = f"{verdict.measured}{self._spread}"
+            return f"{self.name}: {measured}, stated {verdict.stated}: {verdict.verdict}"
         if self.kind == "metric":
-            return f"{self.name}: {short(self.value)} {self.unit}".rstrip()
+            return f"{self.name}: {short(self.value)} {self.unit}".rstrip() + self._spread
         if self.kind == "series":
             return f"{self.name}: {self._summary()}"
         if self.kind == "table":
             unit = f" [{self.unit}]" if self.unit else ""
             return f"{self.name}: {len(self.rows)} rows × {len(self.columns)} columns{unit}"
         return f"{self.name}: figure"
+
+    @property
+    def _spread(self) -> str:
+        if self.interval is None:
+            return ""
+        low, high, n = self.interval
+        bounds = "" if low is None or high is None else f" [{short(low)}, {short(high)}]"
+        return f"{bounds}, {n} seed{'s' * (n != 1)}"
 
     @property
     def _finite(self) -> list[float]:
@@ -131,9 +154,10 @@ def record(name: str, value: object, *, unit: str = "", stated: str | None = Non
     name : str
         What was measured: letters, digits, ``_ - .`` and spaces, grouped by ``/``.
     value : object
-        A real number (a metric); a 1-d array, list or pandas Series of numbers (a series; an
-        integer index gives its steps); a DataFrame (a table; an integer index without a name is
-        left out); or a matplotlib Figure, which is closed afterwards.
+        A real number, or an Interval as `mlsdm.analysis.statistics` makes it (a metric, which keeps
+        the bounds); a 1-d array, list or pandas Series of numbers (a series; an integer index gives
+        its steps); a DataFrame (a table; an integer index without a name is left out); or a
+        matplotlib Figure, which is closed afterwards.
     unit : str
         The unit of the numbers, such as ``"ms"``.
     stated : str, optional

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlsdm.analysis.interval import Interval
+from mlsdm.checks import as_whole
 from mlsdm.errors import ParameterError
 
 __all__ = ["Cell", "content"]
@@ -27,9 +29,9 @@ def content(value: object) -> dict[str, Any]:
     Parameters
     ----------
     value : object
-        A real number; a 1-d array, list or pandas Series of numbers, whose integer index gives the
-        steps; a DataFrame, whose integer index without a name is taken as row numbers and left
-        out; or a matplotlib Figure.
+        A real number; an Interval, whose mean is the number; a 1-d array, list or pandas Series of
+        numbers, whose integer index gives the steps; a DataFrame, whose integer index without a
+        name is taken as row numbers and left out; or a matplotlib Figure.
 
     Raises
     ------
@@ -38,6 +40,8 @@ def content(value: object) -> dict[str, Any]:
     """
     if isinstance(value, pd.DataFrame):
         return _table(value)
+    if isinstance(value, Interval):
+        return _interval(value)
     steps: Sequence[int] | None = None
     array: Any = value
     if isinstance(value, pd.Series):
@@ -56,6 +60,14 @@ def content(value: object) -> dict[str, Any]:
         return {"kind": "metric", "value": values[0], "nonfinite": nonfinite}
     steps = range(len(values)) if steps is None else steps
     return {"kind": "series", "steps": tuple(steps), "values": values, "nonfinite": nonfinite}
+
+
+def _interval(value: Interval) -> dict[str, Any]:
+    mean, low, high = (content(number) for number in value[:3])
+    if any(part["kind"] != "metric" for part in (mean, low, high)):
+        raise ParameterError(f"record.value: an Interval must hold numbers (got {value!r})")
+    n = as_whole("record.value.n", value.n, 0)
+    return {**mean, "interval": (low["value"], high["value"], n)}
 
 
 def _steps(index: pd.Index[Any]) -> list[int] | None:
@@ -107,8 +119,8 @@ def _png(value: object) -> bytes:
 
     if not isinstance(value, Figure):
         raise ParameterError(
-            "record.value: must be a real number, a 1-d array, list or pandas Series of numbers, "
-            f"a DataFrame or a matplotlib Figure (got {type(value).__name__})"
+            "record.value: must be a real number, an Interval, a 1-d array, list or pandas Series "
+            f"of numbers, a DataFrame or a matplotlib Figure (got {type(value).__name__})"
         )
     image = io.BytesIO()
     value.savefig(image, format="png", bbox_inches="tight", metadata={"Software": None})

@@ -1,22 +1,14 @@
-"""Run the numbered notebooks as they are, and hold what they measured against what is stated."""
+"""What the notebooks measured, held against everything that is stated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlsdm.evidence.stated import Claim, Target, claims, targets
-from mlsdm.sweep.driver import run_notebook
 from mlsdm.sweep.outcome import RunOutcome
-from mlsdm.sweep.progress import Progress
-from mlsdm.sweep.schema import read_schema
 
-if TYPE_CHECKING:
-    from mlsdm.tracking import Store
-
-__all__ = ["Verdict", "run_all", "verdicts"]
+__all__ = ["Verdict", "verdicts"]
 
 
 @dataclass(frozen=True)
@@ -29,32 +21,6 @@ class Verdict:
     verdict: str
     notebook: str
     run_id: str
-
-
-def run_all(
-    store: Store, project: Path, notebooks: list[Path], *, cell_timeout: float | None = None
-) -> list[RunOutcome]:
-    """Run the notebooks with their own parameters, one after another; a failure stops none.
-
-    One cell may take `cell_timeout` seconds; None for no limit.
-
-    Raises
-    ------
-    DataError
-        When one of them declares its parameters wrongly; none has run then.
-    """
-    for notebook in notebooks:
-        read_schema(notebook)
-    outcomes = []
-    with Progress(len(notebooks)) as progress:
-        for notebook in notebooks:
-            progress.start(notebook.stem)
-            outcome = run_notebook(
-                store, project, notebook, {}, cell_timeout=cell_timeout, on_cell=progress.cell
-            )
-            progress.finish(outcome)
-            outcomes.append(outcome)
-    return outcomes
 
 
 def verdicts(outcomes: Iterable[RunOutcome]) -> list[Verdict]:

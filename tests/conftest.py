@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from mlsdm.ui import server
 # The first call of a compiled rule compiles it, and every run must test the same examples.
 settings.register_profile("mlsdm", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("mlsdm")
+
+# A job in the background ignores Ctrl-C, and whatever it starts would inherit that.
+for _name, _usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, _name):
+        signal.signal(getattr(signal, _name), _usual)
 
 
 @pytest.fixture(scope="session")

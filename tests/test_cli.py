@@ -4,62 +4,35 @@ import itertools
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 import typer
-from making import make_notebook
-from mlflow import MlflowClient
-from typer.testing import CliRunner, Result
+from commands import make_project, mlsdm, table
+from outcomes import outcome
 
-from mlsdm.cli import app
-from mlsdm.errors import RunError
+from mlsdm.cli.common import complain
+from mlsdm.errors import ParameterError, RunError
 from mlsdm.evidence.stated import targets
-from mlsdm.project import default_store
-from mlsdm.sweep.notebooks import find_notebook
+from mlsdm.plan.notebooks import find_notebook
+from mlsdm.plan.plan import load_plan
+from mlsdm.plan.schema import read_schema
+from mlsdm.sweep.driver import Settings
 from mlsdm.sweep.outcome import RunOutcome
-from mlsdm.sweep.plan import load_plan
-from mlsdm.sweep.progress import Progress
-from mlsdm.sweep.schema import read_schema
+from mlsdm.sweep.rerun import Difference, Rerun
 from mlsdm.tracking import Store
 
 ROOT = Path(__file__).parent.parent
-CELL = """n: int = 1  # events, in [1, 100]
-label: str = ""
-"""
-RECORDS = """from mlsdm.record import record
-record("a/n", n)
-record("a/latency", 1.5, stated="latency.p50")
-record("a/none", float("nan"))
-"""
-SLEEPS = """import os, pathlib, time
-pathlib.Path("pid").write_text(str(os.getpid()))
-time.sleep(60)
-"""
+Given = list[tuple[list[tuple[Path, dict[str, Any]]], Settings]]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, sqlite_store: Store) -> Path:
-    """A project with a store of its own, copied from one that exists: a fresh one is slow."""
-    project = tmp_path_factory.mktemp("project")
-    make_notebook(project / "notebooks" / "01-records.ipynb", CELL, RECORDS)
-    make_notebook(project / "notebooks" / "02-fails.ipynb", "", "1 / 0")
-    make_notebook(project / "notebooks" / "05-sleeps.ipynb", "", SLEEPS)
-    (project / "experiments").mkdir()
-    (project / "experiments" / "met.yaml").write_text(
-        "question: Is it 2?\nnotebook: 01-records\nsweep: {n: [2]}\n"
-        "thresholds: {a/n: {min: 2, max: 2}}"
-    )
-    (project / "experiments" / "missed.yaml").write_text(
-        "notebook: 01-records\nsweep: {n: [1]}\nthresholds: {a/n: {min: 2}, a/none: {min: 0}}"
-    )
-    Store.open(project, default_store(project))
-    return project
+    return make_project(tmp_path_factory.mktemp("project"), sqlite_store)
 
 
 @pytest.fixture(autouse=True)
@@ -68,17 +41,24 @@ def _here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-def mlsdm(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> Given:
+    """What the commands ask to be run; nothing is."""
+    seen: Given = []
+
+    def run_notebooks(_: Store, __: Path, notebooks: Any, settings: Settings) -> list[RunOutcome]:
+        seen.append((notebooks, settings))
+        return [outcome(notebook=path.stem, title=path.stem) for path, _ in notebooks]
+
+    monkeypatch.setattr("mlsdm.sweep.runs.run_notebooks", run_notebooks)
+    return seen
 
 
-def started(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", "from mlsdm.cli import main; main()", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def raises(error: BaseException) -> Callable[..., Any]:
+    def do(*_: object, **__: object) -> Any:
+        raise error
+
+    return do
 
 
 @pytest.mark.parametrize(
@@ -87,7 +67,14 @@ def started(*arguments: str) -> subprocess.Popen[str]:
         (["nosuch"], "No such command 'nosuch'"),
         (["run"], "Missing argument"),
         (["run", "01", "--nope"], "--nope"),
-        (["run", "01", "--cell-timeout", "0"], "Invalid value for '--cell-timeout'"),
+        (["run", "01", "--cell-timeout", "0"], "Invalid value for '--cell-timeout': must be a nu"),
+        (["run", "01", "--timeout", "nan"], "above 0 and at most a year (got nan)"),
+        (["run", "01", "--timeout", "soon"], "above 0 and at most a year (got 'soon')"),
+        (
+            ["run", "01", "--memory-limit", "2 GiBs"],
+            "Invalid value for '--memory-limit': must be b",
+        ),
+        (["run", "01", "--memory-limit", "0"], "or text such as '500 MB' or '2 GiB' (got 0)"),
         (["ui", "--port", "x"], "Invalid value for '--port'"),
         (["ui", "--port", "70000"], "Invalid value for '--port'"),
         (["run", "09"], "notebook: there is no '09'; known are 01-records"),
@@ -95,7 +82,6 @@ def started(*arguments: str) -> subprocess.Popen[str]:
         (["run", "01", "-p", "m=1"], "01-records.m: unknown parameter"),
         (["run", "01", "-p", "n"], "'n' must be written name=value"),
         (["params", "01-recards"], "there is no '01-recards'; did you mean '01-records'?"),
-        (["sweep", "absent.yaml"], "absent.yaml: cannot be read: No such file or directory"),
         (["run", "01", "--project", "/"], "project: neither / nor a folder above it"),
         (["run", "01", "--store", "ftp://x"], "store: must be an SQLite file"),
     ],
@@ -108,23 +94,91 @@ def test_bad_input_ends_with_2_and_one_line(arguments: list[str], sentence: str)
     assert result.stderr.count("\n") == 1
 
 
-def test_a_store_that_cannot_be_opened_ends_with_1_and_one_line() -> None:
-    result = mlsdm("run", "01", "--store", "nowhere/x.db")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "01", "--store", "nowhere/x.db"], "the folder"),
+        (["rerun", "0" * 32], "0" * 32),
+    ],
+)
+def test_trouble_with_the_store_ends_with_1_and_one_line(
+    arguments: list[str], sentence: str
+) -> None:
+    result = mlsdm(*arguments)
     assert result.exit_code == 1
+    assert result.stderr.startswith("mlsdm: store ")
+    assert sentence in result.stderr
     assert result.stderr.count("\n") == 1
-    assert "the folder" in result.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["reproduce"], ["run"], ["sweep"], ["params"], ["ui"]])
-def test_help_has_examples(command: list[str]) -> None:
-    result = mlsdm(*command, "--help")
+def noted(error: BaseException, note: str) -> BaseException:
+    error.add_note(note)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (RunError("it\nfailed"), 1, "mlsdm: it failed\n"),
+        (noted(RunError("no"), "Afterwards: nor then"), 1, "mlsdm: no. Afterwards: nor then\n"),
+        (ParameterError("a.b: is bad"), 2, "mlsdm: a.b: is bad\n"),
+        (PermissionError(13, "Permission denied", "x.db"), 1, "mlsdm: x.db: Permission denied\n"),
+        (OSError("strange"), 1, "mlsdm: strange\n"),
+        (KeyboardInterrupt(), 130, "mlsdm: stopped\n"),
+        (noted(KeyboardInterrupt(), "It goes on"), 130, "mlsdm: stopped. It goes on\n"),
+    ],
+)
+def test_every_end_has_its_code_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
+) -> None:
+    monkeypatch.setattr("mlsdm.sweep.runs.run_notebooks", raises(error))
+    result = mlsdm("run", "01")
+    assert (result.exit_code, result.stderr) == (code, line)
+
+
+def test_a_complaint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("one\n  two\tthree")
+    assert capsys.readouterr() == ("", "mlsdm: one two three\n")
+
+
+def test_output_that_nobody_reads_any_more_makes_no_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", "from mlsdm.cli import main; main()", "params", "01"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+COMMANDS = ("reproduce", "run", "rerun", "params", "sweep", "check", "results", "new-experiment")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "ui"])
+def test_help_has_examples(command: str) -> None:
+    result = mlsdm(*command.split(), "--help")
     assert result.exit_code == 0
     assert "\n  Examples:\n    mlsdm " in result.stdout
 
 
+def test_the_list_of_commands_cuts_no_sentence() -> None:
+    output = mlsdm("--help").stdout
+    lines = output.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in lines] == [*COMMANDS, "ui"]
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+def group() -> Any:
+    from mlsdm.cli import app
+
+    return typer.main.get_command(app)
+
+
 def examples() -> list[str]:
-    group = typer.main.get_command(app)
-    helps = [group, *group.commands.values()]
+    helps = [group(), *group().commands.values()]
     lines = [line.strip() for command in helps for line in (command.epilog or "").splitlines()]
     return [line for line in lines if line.startswith("mlsdm ")]
 
@@ -132,35 +186,17 @@ def examples() -> list[str]:
 @pytest.mark.parametrize("example", examples())
 def test_every_example_names_what_exists(example: str) -> None:
     _, command, *arguments = shlex.split(example)
-    if command == "sweep":
+    assert group().commands[command].make_context(command, list(arguments))
+    if command in ("sweep", "check"):
         assert load_plan(ROOT / arguments[0], ROOT).runs
     elif command in ("run", "params"):
         schema = read_schema(find_notebook(arguments[0], ROOT, ROOT))
         given = [value for option, value in itertools.pairwise(arguments) if option == "-p"]
         assert len(schema.parse(given)) == len(given)
-    else:
-        assert mlsdm(command, "--help").exit_code == 0
 
 
 def test_help_says_where_a_notebook_works() -> None:
     assert "a relative path in a parameter" in " ".join(mlsdm("run", "--help").stdout.split())
-
-
-@pytest.mark.parametrize("command", [["reproduce"], ["run", "01"], ["sweep", "missed.yaml"]])
-def test_a_cell_timeout_reaches_the_kernel(
-    project: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
-) -> None:
-    seen: list[object] = []
-
-    def execute(*_: object, **options: object) -> None:
-        seen.append(options["cell_timeout"])
-        raise RunError("as planned")
-
-    monkeypatch.setattr("mlsdm.sweep.execute.execute", execute)
-    monkeypatch.chdir(project / "experiments")
-    result = mlsdm(*command, "--cell-timeout", "7")
-    assert (result.exit_code, seen) == (1, [7])
-    assert result.stderr.endswith("mlsdm: as planned\n")
 
 
 def test_without_a_command_the_help_is_shown() -> None:
@@ -175,35 +211,79 @@ def test_the_version_is_that_of_the_package() -> None:
     assert mlsdm("--version").stdout == f"mlsdm {package.__version__}\n"
 
 
-def test_params_shows_names_types_defaults_and_meaning() -> None:
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, json; sys.argv = ['mlsdm', '--help']\n"
+        "from mlsdm.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    heavy = {"numpy", "pandas", "mlflow", "papermill", "numba", "nbformat", "pydantic"}
+    assert loaded & heavy == set()
+
+
+def test_params_shows_names_what_is_allowed_defaults_and_meaning() -> None:
     result = mlsdm("params", "01")
     assert result.exit_code == 0
-    (line,) = [line for line in result.stdout.splitlines() if line.startswith("│ n ")]
-    cells = [cell.strip() for cell in line.strip("│").split("│")]
-    assert cells == ["n", "int", "1", "events, in [1, 100]"]
+    assert table(result.stdout) == [
+        ["n", "int, in [1, 100]", "1", "events, in [1, 100]"],
+        ["label", "str", "''", ""],
+    ]
 
 
 def test_a_run_is_tracked_and_says_where_to_look() -> None:
     result = mlsdm("run", "notebooks/01-records.ipynb", "-p", "n=7")
     assert result.exit_code == 0, result.output
-    assert "[1/1] 01-records: started\n" in result.stderr
+    assert "[1/1] n=7: started\n" in result.stderr
     assert "\r" not in result.stderr
-    lines = [line.split("│")[1:-1] for line in result.stdout.splitlines() if "a/" in line]
-    assert [[cell.strip() for cell in line] for line in lines] == [
+    assert table(result.stdout) == [
         ["a/n", "7", "", "", ""],
         ["a/latency", "1.5", "ms", "< 10 ms", "met"],
         ["a/none", "not finite", "", "", ""],
     ]
     assert result.stdout.endswith("look: mlsdm ui\n")
+    run_id = result.stderr.split()[-1]
+    again = mlsdm("rerun", run_id)
+    assert again.exit_code == 0, again.output
+    assert "3 of 3 results came out the same, to the last bit\n" in again.stdout
+
+
+def test_limits_reach_the_run(ran: Given) -> None:
+    options = ("--cell-timeout", "7", "--timeout", "70.5", "--memory-limit", "2 GiB")
+    assert mlsdm("run", "02", *options).exit_code == 0
+    (([(path, values)], settings),) = ran
+    assert (path.stem, values) == ("02-fails", {})
+    assert settings == Settings(cell_timeout=7.0, timeout=70.5, memory_limit=2**31)
+
+
+@pytest.mark.parametrize(
+    ("size", "number"), [("1000", 1000), ("500 MB", 500_000_000), ("1.5 KiB", 1536)]
+)
+def test_a_memory_limit_is_written_as_in_a_sweep_file(ran: Given, size: str, number: int) -> None:
+    assert mlsdm("run", "01", "--memory-limit", size).exit_code == 0
+    assert ran[0][1].memory_limit == number
+
+
+def test_what_to_type_next_can_be_typed_as_it_stands(
+    ran: Given, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = project / "another one.db"
+    Path(store).write_bytes((project / "mlflow.db").read_bytes())
+    result = mlsdm("run", "01", "--project", project, "--store", store)
+    _, _, command = result.stdout.rpartition("look: mlsdm ")
+    context = group().commands["ui"].make_context("ui", shlex.split(command)[1:])
+    assert Path(context.params["project"]) == project
+    assert context.params["store"] == f"sqlite:///{store}"
 
 
 def test_reproduce_judges_everything_stated_and_ends_with_1_if_a_notebook_failed() -> None:
-    result = mlsdm("reproduce")
+    result = mlsdm("reproduce", "--cell-timeout", "60")
     assert result.exit_code == 1
-    assert "[2/2] 02-fails: failed (cell 3: ZeroDivisionError: division by zero)" in result.stderr
-    assert "mlsdm: 02-fails failed: cell 3: ZeroDivisionError" in result.stderr
-    rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if line[0] == "│"]
-    cells = [[cell.strip() for cell in row] for row in rows]
+    assert "[2/2] 02-fails: failed (cell 4: ZeroDivisionError: division by zero)" in result.stderr
+    assert "mlsdm: 02-fails failed: cell 4: ZeroDivisionError" in result.stderr
+    cells = table(result.stdout)
     assert cells[0][:5] == [
         targets()["latency.p50"].statement,
         "< 10 ms",
@@ -218,7 +298,7 @@ def test_reproduce_judges_everything_stated_and_ends_with_1_if_a_notebook_failed
 def test_reproduce_without_notebooks_is_refused(tmp_path: Path) -> None:
     for folder in ("notebooks", "experiments"):
         (tmp_path / folder).mkdir()
-    result = mlsdm("reproduce", "--project", str(tmp_path))
+    result = mlsdm("reproduce", "--project", tmp_path)
     assert result.exit_code == 2
     assert "holds no numbered notebook" in result.stderr
 
@@ -227,14 +307,29 @@ def test_reproduce_without_notebooks_is_refused(tmp_path: Path) -> None:
     ("options", "stems"), [([], ["01", "02"]), (["--all"], ["01", "02", "05"])]
 )
 def test_reproduce_takes_01_to_04_or_all_in_order(
-    monkeypatch: pytest.MonkeyPatch, options: list[str], stems: list[str]
+    ran: Given, options: list[str], stems: list[str]
 ) -> None:
-    taken: list[Path] = []
-    monkeypatch.setattr(
-        "mlsdm.reproduce.run_all", lambda _, __, notebooks, **___: taken.extend(notebooks) or []
-    )
     assert mlsdm("reproduce", *options).exit_code == 0
-    assert [path.stem[:2] for path in taken] == stems
+    assert [path.stem[:2] for path, _ in ran[0][0]] == stems
+
+
+@pytest.mark.parametrize(
+    ("status", "differing", "code"),
+    [
+        ("FINISHED", [], 0),
+        ("FINISHED", [Difference("x", "1.0", "2.0")], 1),
+        ("FAILED", [], 1),
+    ],
+)
+def test_rerun_ends_with_1_unless_all_came_out_the_same(
+    monkeypatch: pytest.MonkeyPatch, status: Any, differing: list[Difference], code: int
+) -> None:
+    again = Rerun(outcome(status=status), 3, differing, ["the data are others"])
+    monkeypatch.setattr("mlsdm.sweep.rerun.rerun", lambda *_: again)
+    result = mlsdm("rerun", "1" * 32)
+    assert result.exit_code == code
+    assert "not as it was: the data are others\n" in result.stdout
+    assert table(result.stdout) == [[d.name, d.then, d.now] for d in differing]
 
 
 def test_ui_serves_the_store_of_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,88 +337,3 @@ def test_ui_serves_the_store_of_the_project(project: Path, monkeypatch: pytest.M
     monkeypatch.setattr("mlsdm.ui.serve_ui", lambda *arguments: seen.extend(arguments))
     assert mlsdm("ui", "--port", "0", "--open", "--store", "x.db").exit_code == 0
     assert seen == [project, "x.db", 0, True]
-
-
-def test_a_dry_run_shows_the_runs_and_opens_no_store(tmp_path: Path) -> None:
-    store = tmp_path / "new.db"
-    result = mlsdm("sweep", "experiments/met.yaml", "--dry-run", "--store", str(store))
-    assert result.exit_code == 0
-    assert "Is it 2?" in result.stdout
-    assert "threshold: mean of a/n in [2, 2]" in result.stdout
-    assert not store.exists()
-
-
-def test_a_sweep_that_meets_its_thresholds_ends_with_0() -> None:
-    result = mlsdm("sweep", "experiments/met.yaml", "--check")
-    assert result.exit_code == 0, result.output
-    assert "[1/1] n=2: finished in" in result.stderr
-
-
-def test_a_missed_threshold_ends_with_1_only_if_it_is_to_be_checked() -> None:
-    assert mlsdm("sweep", "experiments/missed.yaml").exit_code == 0
-    result = mlsdm("sweep", "experiments/missed.yaml", "--check")
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1] == "mlsdm: missed.yaml: not met: a/n, a/none"
-    assert "missing" in result.stdout
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_run_and_kernel(project: Path, number: signal.Signals) -> None:
-    pid = project / "pid"
-    pid.unlink(missing_ok=True)
-    command = started("run", "05")
-    while not (pid.exists() and pid.read_text()):
-        assert command.poll() is None, command.communicate()
-        time.sleep(0.05)
-    command.send_signal(number)
-    _, stderr = command.communicate(timeout=300)
-    assert command.returncode == 130
-    assert stderr.splitlines() == ["[1/1] 05-sleeps: started", "mlsdm: stopped"]
-    assert not psutil.pid_exists(int(pid.read_text()))
-    client = MlflowClient(tracking_uri=default_store(project))
-    experiment = client.get_experiment_by_name("05-sleeps")
-    newest = client.search_runs([experiment.experiment_id])[0]
-    assert newest.info.status == "KILLED"
-
-
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, json; sys.argv = ['mlsdm', '--help']\n"
-        "from mlsdm.cli import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    print(json.dumps(sorted(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert loaded & {"numpy", "pandas", "mlflow", "papermill", "numba", "nbformat"} == set()
-
-
-class _Terminal:
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write(self, text: str) -> int:
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_in_a_terminal_there_is_one_bar_over_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = _Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    with Progress(2) as progress:
-        progress.start("first")
-        progress.cell(1, 2)
-        progress.finish(RunOutcome("id1", "FINISHED", [], 1.0, "", "first", {}))
-        progress.start("second")
-        progress.finish(RunOutcome("id2", "FAILED", [], 2.0, "why", "second", {}))
-    assert "25%" in terminal.text
-    assert "50%" in terminal.text
-    assert "[1/2] first: finished in 1.0 s, run id1\n" in terminal.text
-    assert "[2/2] second: failed (why) after 2.0 s, run id2\n" in terminal.text
-    assert "started" not in terminal.text

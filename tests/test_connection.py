@@ -162,4 +162,5 @@ def test_errors_of_others_become_one_line() -> None:
         raise OSError
     with pytest.raises(MlsdmError, match=r"^ours$"), connection.one_sentence("x"):
         raise MlsdmError("ours")
-    assert public("see http://u:p@h/a@b") == "see http://h/a@b"
+    for password in ("p", "p@ss", "p/a", ""):
+        assert public(f"see http://u:{password}@h/a b@c") == "see http://h/a b@c"

@@ -1,366 +1,414 @@
 from __future__ import annotations
 
-import dataclasses
-import json
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
+from driving import (
+    BROKEN,
+    SECONDS,
+    STARTED,
+    TINY,
+    Workers,
+    all_runs,
+    fresh_store,
+    journals,
+    result_of,
+    statuses,
+)
 from making import make_notebook
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
-from mlsdm.errors import DataError, ParameterError, RunError
-from mlsdm.provenance import Provenance, collect
-from mlsdm.record import MIME
-from mlsdm.reproduce import run_all
-from mlsdm.sweep.driver import SweepOutcome, run_notebook, run_plan
+from mlsdm.errors import RunError
+from mlsdm.execution.pool import Event, Started
+from mlsdm.execution.task import Result, Task
+from mlsdm.provenance import THREAD_CAPS
+from mlsdm.sweep.driver import Settings, drive, executor, journaled
+from mlsdm.sweep.job import Source, read_source
 from mlsdm.sweep.outcome import RunOutcome
-from mlsdm.sweep.plan import load_plan
+from mlsdm.sweep.recorder import recover
 from mlsdm.tracking import Store, TrackedRun
 
-CELL = """n: int = 1  # in [1, 100]
-mode: str = "fine"
-seed: int | None = None
-"""
-BODY = """import os
-from mlsdm.record import record
-record("a/n", n)
-record("a/half", 0.5, unit="share")
-"""
-TAIL = """if mode == "raise":
-    raise ValueError("it went wrong")
-if mode == "die":
-    os.kill(os.getpid(), 9)
-record("a/seed", seed)
-"""
+
+@pytest.fixture
+def store(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return fresh_store(tmp_path_factory, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def notebook(sqlite_store: Store) -> Path:
-    path = sqlite_store.project / "notebooks" / "07-tiny.ipynb"
-    return make_notebook(path, CELL, BODY, TAIL)
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
+    return Workers(monkeypatch)
 
 
-def tracked(store: Store, run_id: str) -> Run:
-    return MlflowClient(tracking_uri=store.uri).get_run(run_id)
+@pytest.fixture
+def source(store: Store) -> Source:
+    path = make_notebook(store.project / "notebooks" / "tiny.ipynb", TINY, "pass")
+    return read_source(path, store.project)
 
 
-def runs(store: Store, experiment: str) -> list[Run]:
-    client = MlflowClient(tracking_uri=store.uri)
-    found = client.get_experiment_by_name(experiment)
-    return list(client.search_runs([found.experiment_id])) if found else []
+def go(store: Store, source: Source, count: int, settings: Settings | None = None) -> list[Any]:
+    jobs = [source.job({"n": n + 1, "seed": 7}) for n in range(count)]
+    with journaled(store) as journal:
+        return drive(store, journal, jobs, {source.name: source}, settings or Settings())
 
 
-def artifact(store: Store, run_id: str, name: str) -> Path:
-    client = MlflowClient(tracking_uri=store.uri)
-    return Path(client.download_artifacts(run_id, name))
+def names(outcomes: list[RunOutcome]) -> list[tuple[str, str]]:
+    return [(outcome.title, outcome.status) for outcome in outcomes]
 
 
-def artifacts(store: Store, run_id: str) -> set[str]:
-    return {f.path for f in MlflowClient(tracking_uri=store.uri).list_artifacts(run_id)}
+class Spy:
+    """Stands between a store and MLflow's client: who calls, and does anyone else meanwhile?"""
+
+    def __init__(self, store: Store, nap: float = 0.0) -> None:
+        self.client, self.nap = store._client, nap
+        self.threads: set[str] = set()
+        self.busy = threading.Lock()
+        self.overlaps: list[str] = []
+        store._client = self
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            self.threads.add(threading.current_thread().name)
+            if not self.busy.acquire(blocking=False):
+                self.overlaps.append(name)
+                self.busy.acquire()
+            try:
+                time.sleep(self.nap)
+                return getattr(self.client, name)(*arguments, **options)
+            finally:
+                self.busy.release()
+
+        return call
 
 
-@pytest.fixture(scope="module")
-def finished(sqlite_store: Store, notebook: Path) -> RunOutcome:
-    return run_notebook(sqlite_store, sqlite_store.project, notebook, {"n": 3})
+def test_every_job_becomes_a_run(store: Store, workers: Workers, source: Source) -> None:
+    workers.width = 2
+    outcomes = go(store, source, 3)
+    assert names(outcomes) == [
+        ("seed=7", "FINISHED"),
+        ("n=2, seed=7", "FINISHED"),
+        ("n=3, seed=7", "FINISHED"),
+    ]
+    runs = {run.info.run_id: run for run in all_runs(store)}
+    assert set(runs) == {outcome.run_id for outcome in outcomes}
+    for outcome in outcomes:
+        run = runs[outcome.run_id]
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics == outcome.metrics
+        assert outcome.metrics["a/n"] == outcome.parameters["n"]
+        assert outcome.records == []  # of many runs they would be much
+        assert (outcome.seconds, outcome.earlier) == (SECONDS, False)
+        assert run.info.end_time == int((STARTED + SECONDS) * 1000)
+    assert journals(store) == []
 
 
-def test_a_run_holds_what_differs_what_was_recorded_and_the_notebook(
-    sqlite_store: Store, notebook: Path, finished: RunOutcome
+def test_no_jobs_need_no_workers(store: Store, workers: Workers, source: Source) -> None:
+    assert go(store, source, 0) == []
+    assert workers.settings == []
+    assert journals(store) == []
+
+
+def test_one_thread_besides_the_main_one_writes_and_only_one_at_a_time(
+    store: Store, workers: Workers, source: Source
 ) -> None:
-    assert (finished.status, finished.cause, finished.notebook) == ("FINISHED", "", "07-tiny")
-    run = tracked(sqlite_store, finished.run_id)
-    assert run.info.status == "FINISHED"
-    assert run.data.metrics["a/n"] == 3
-    assert set(run.data.params) == {"n", "seed"}
-    assert run.info.run_name.startswith("n=3, seed=")
-    assert [record.name for record in finished.records] == ["a/n", "a/half", "a/seed"]
-    names = {"07-tiny.ipynb", "parameters.json", "provenance.json"}
-    assert artifacts(sqlite_store, finished.run_id) == names
-    saved = nbformat.read(artifact(sqlite_store, finished.run_id, notebook.name), as_version=4)
-    assert saved.cells[-1].execution_count is not None
+    spy = Spy(store)
+    workers.width = 2
+    go(store, source, 4)
+    assert len(spy.threads - {"MainThread"}) == 1
+    assert spy.overlaps == []
 
 
-def test_a_seed_that_was_not_given_is_drawn_and_recorded(
-    sqlite_store: Store, finished: RunOutcome
+def test_the_thread_caps_of_the_settings_are_recorded(
+    store: Store, workers: Workers, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seed = finished.parameters["seed"]
-    assert 0 <= seed < 2**32
-    run = tracked(sqlite_store, finished.run_id)
-    assert run.data.metrics["a/seed"] == seed
-    assert run.data.tags["mlsdm.seed"] == str(seed)
-    kept = json.loads(artifact(sqlite_store, finished.run_id, "parameters.json").read_text())
-    assert kept == finished.parameters == {"n": 3, "mode": "fine", "seed": seed}
-    provenance = json.loads(artifact(sqlite_store, finished.run_id, "provenance.json").read_text())
-    assert provenance["seed"] == seed
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    (outcome,) = go(store, source, 1, Settings(threads=3))
+    text = store.read(outcome.run_id, "provenance.json").decode()
+    assert all(f'"{name}": "3"' in text for name in THREAD_CAPS)
+    assert Settings().caps["OMP_NUM_THREADS"] == "5"
 
 
-@pytest.mark.parametrize(
-    ("mode", "cause"),
-    [("raise", "cell 5: ValueError: it went wrong"), ("die", "cell 5: DeadKernelError")],
-)
-def test_a_notebook_that_fails_leaves_a_failed_run_with_all_there_is(
-    sqlite_store: Store, notebook: Path, mode: str, cause: str
+def test_a_task_has_what_the_settings_say(source: Source) -> None:
+    settings = Settings(threads=3, warm=True, cell_timeout=7, timeout=8, memory_limit=9, workers=2)
+    job = source.job({"n": 3, "seed": 1})
+    task = settings.task(job, source)
+    assert task == Task(
+        job.key, "tiny.ipynb", source.text, {"n": 3, "seed": 1}, str(source.project),
+        7, 8, 9, 3, True,
+    )  # fmt: skip
+
+
+def test_fail_fast_calls_off_what_runs_and_begins_no_more(
+    store: Store, workers: Workers, source: Source
 ) -> None:
-    project = sqlite_store.project
-    outcome = run_notebook(sqlite_store, project, notebook, {"mode": mode, "seed": 1})
-    assert outcome.status == "FAILED"
-    assert cause in outcome.cause
-    run = tracked(sqlite_store, outcome.run_id)
-    assert run.info.status == "FAILED"
-    assert cause in run.data.tags["mlsdm.cause"]
-    assert run.data.metrics == {"a/n": 1, "a/half": 0.5}
-    saved = nbformat.read(artifact(sqlite_store, outcome.run_id, notebook.name), as_version=4)
-    assert saved.cells[4].metadata.papermill.status == "failed"
+    def answer(task: Task) -> Result:
+        return result_of(task, error=BROKEN if task.parameters["n"] == 2 else None)
+
+    workers.answer, workers.width = answer, 2
+    outcomes = go(store, source, 9, Settings(fail_fast=True))
+    assert names(outcomes) == [
+        ("seed=7", "FINISHED"),
+        ("n=2, seed=7", "FAILED"),
+        ("n=3, seed=7", "KILLED"),
+    ]
+    assert outcomes[1].cause == "cell 3: ValueError: it went wrong"
+    assert outcomes[2].cause == "cell 3: Stopped: called off"
+    assert len(all_runs(store)) == 3
+    assert journals(store) == []
 
 
-def test_an_interrupted_run_is_killed_and_keeps_its_notebook(
-    sqlite_store: Store, notebook: Path
+def test_without_it_the_others_go_on(store: Store, workers: Workers, source: Source) -> None:
+    workers.answer = lambda task: result_of(task, error=BROKEN)
+    assert {status for _, status in names(go(store, source, 3))} == {"FAILED"}
+    assert len(all_runs(store)) == 3
+
+
+def test_ctrl_c_ends_every_run_and_keeps_what_there_is(
+    store: Store, workers: Workers, source: Source
 ) -> None:
-    def interrupt(done: int, total: int) -> None:
-        if done == 4:
+    def answer(task: Task) -> Result:
+        if task.parameters["n"] == 2:
+            workers.answer = result_of
+            raise KeyboardInterrupt
+        return result_of(task)
+
+    workers.answer, workers.width = answer, 2
+    with pytest.raises(KeyboardInterrupt):
+        go(store, source, 9)
+    runs = {run.info.run_name: run for run in all_runs(store)}
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "seed=7": "FINISHED",
+        "n=2, seed=7": "KILLED",
+        "n=3, seed=7": "KILLED",
+    }
+    for name in ("n=2, seed=7", "n=3, seed=7"):
+        run = runs[name]
+        assert run.data.tags["mlsdm.cause"] == "cell 3: Stopped: called off"
+        assert b"pass" in store.read(run.info.run_id, "tiny.ipynb")
+    recover(store)
+    assert journals(store) == []
+    assert len(all_runs(store)) == 3
+
+
+class Refusal:
+    """Lets MLflow refuse the files of the run that says so, as a full disk does."""
+
+    def __init__(self, store: Store, patch: pytest.MonkeyPatch, *numbers: int) -> None:
+        self.put, self.store, self.refused = store._client.log_artifacts, store, 0
+        self.needles = [f'"n": {n}' for n in numbers]
+        patch.setattr(store._client, "log_artifacts", self)
+
+    def __call__(self, run_id: str, folder: str) -> None:
+        parameters = Path(folder, "parameters.json")
+        text = parameters.read_text() if parameters.exists() else ""
+        if any(needle in text for needle in self.needles):
+            self.refused += 1
+            raise OSError(28, "No space left on device")
+        self.put(run_id, folder)
+
+
+def test_a_store_that_refuses_ends_it_and_the_result_is_kept_by_the_next_start(
+    store: Store, workers: Workers, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = Refusal(store, monkeypatch, 2)
+    workers.answer = lambda task: (time.sleep(0.1), result_of(task))[1]
+    with pytest.raises(RunError, match="No space left on device"):
+        go(store, source, 9)
+    found = {run.info.run_name: run for run in all_runs(store)}
+    failed = found["n=2, seed=7"]
+    assert failed.info.status == "FAILED"
+    assert "No space left" in failed.data.tags["mlsdm.cause"]
+    assert found["seed=7"].info.status == "FINISHED"
+    assert len(found) < 9
+    assert "RUNNING" not in statuses(list(found.values()))
+    refusal.needles.clear()
+    recover(store)
+    again = {run.info.run_name: run for run in all_runs(store)}
+    assert again.keys() == found.keys()
+    kept = again["n=2, seed=7"]
+    assert (kept.info.status, kept.info.run_id) == ("FINISHED", failed.info.run_id)
+    assert "mlsdm.cause" not in kept.data.tags
+    assert kept.info.end_time == int((STARTED + SECONDS) * 1000)
+    assert journals(store) == []
+
+
+def test_a_store_that_refuses_leaves_no_run_that_goes_on_though_it_is_slow(
+    store: Store, workers: Workers, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Refusal(store, monkeypatch, 1)
+    spy = Spy(store, nap=0.02)
+    workers.width = 6
+    with pytest.raises(RunError, match="No space left on device"):
+        go(store, source, 6)
+    assert "RUNNING" not in statuses(all_runs(store))
+    assert spy.overlaps == []
+
+
+def test_a_second_refusal_stops_no_other_from_being_kept(
+    store: Store, workers: Workers, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = Refusal(store, monkeypatch, 1, 3)
+    workers.width = 6
+    with pytest.raises(RunError, match="No space left on device"):
+        go(store, source, 6)
+    assert refusal.refused == 2
+    assert "RUNNING" not in statuses(all_runs(store))
+    for run in all_runs(store):
+        if run.info.run_name not in ("seed=7", "n=3, seed=7"):
+            assert b"pass" in store.read(run.info.run_id, "tiny.ipynb")
+
+
+def test_a_store_that_is_gone_leaves_a_journal_from_which_all_is_ended(
+    store: Store, workers: Workers, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        def __getattr__(self, name: str) -> Any:
+            raise OSError("gone")
+
+    def answer(task: Task) -> Result:
+        if task.parameters["n"] == 2:
+            # Once the second run is begun; the call that ends the first is over by then.
+            deadline = time.monotonic() + 5
+            while len(all_runs(store)) < 2 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            store._client = gone
+            for run in recorded_runs:
+                run._client = gone
+            raise KeyboardInterrupt
+        return result_of(task)
+
+    recorded_runs: list[TrackedRun] = []
+    make = TrackedRun.__init__
+
+    def note(self: TrackedRun, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        recorded_runs.append(self)
+
+    monkeypatch.setattr(TrackedRun, "__init__", note)
+    gone, there = Gone(), store._client
+    workers.answer = answer
+    with pytest.raises(KeyboardInterrupt) as caught:
+        go(store, source, 3)
+    assert any("gone" in note for note in caught.value.__notes__)
+    store._client = there
+    assert sorted(statuses(all_runs(store))) == ["FINISHED", "RUNNING"]
+    recover(store)
+    assert sorted(statuses(all_runs(store))) == ["FINISHED", "KILLED"]
+    assert journals(store) == []
+
+
+def test_a_second_ctrl_c_leaves_what_the_next_start_ends(
+    store: Store, workers: Workers, source: Source
+) -> None:
+    class Impatient:
+        def __enter__(self) -> Impatient:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def submit(self, task: Task) -> None:
+            self.key = task.key
+
+        def stop(self) -> None: ...
+
+        def events(self) -> Iterator[Event]:
+            yield Started(self.key)
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run_notebook(
-            sqlite_store,
-            sqlite_store.project,
-            notebook,
-            {},
-            experiment="interrupted",
-            on_cell=interrupt,
-        )
-    (run,) = runs(sqlite_store, "interrupted")
-    assert run.info.status == "KILLED"
-    assert notebook.name in artifacts(sqlite_store, run.info.run_id)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlsdm.sweep.driver.executor", lambda *_: Impatient())
+        with pytest.raises(KeyboardInterrupt):
+            go(store, source, 1)
+    recover(store)
+    assert statuses(all_runs(store)) == ["KILLED"]
+    assert journals(store) == []
 
 
-def test_bad_parameters_are_refused_before_there_is_a_run(
-    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
+class Broken:
+    """An executor that begins tasks, and then can go on no more."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.stopped = False
+
+    def __enter__(self) -> Broken:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, task: Task) -> None:
+        self.keys.append(task.key)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def events(self) -> Iterator[Event]:
+        if not self.stopped:
+            yield from map(Started, self.keys)
+        raise RunError("no worker can be started")
+
+
+def test_an_executor_that_breaks_leaves_no_run_that_goes_on(
+    store: Store, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object, **__: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(Store, "start", never)
-    project = sqlite_store.project
-    with pytest.raises(ParameterError, match=r"07-tiny.n: must be int, in \[1, 100\] \(got 0"):
-        run_notebook(sqlite_store, project, notebook, {"n": 0})
-    with pytest.raises(DataError):
-        run_notebook(sqlite_store, project, project / "absent.ipynb", {})
-
-
-class _FakeExecution:
-    """Stands in for the kernel where only what happens after it is tested."""
-
-    def __init__(self, *outputs: dict[str, Any]) -> None:
-        self.notebook = {"cells": [{"outputs": list(outputs)}]}
-        self.seconds = 1.0
-        self.error = None
+    monkeypatch.setattr("mlsdm.sweep.driver.executor", lambda *_: Broken())
+    spy = Spy(store, nap=0.02)
+    with pytest.raises(RunError, match="no worker can be started"):
+        go(store, source, 6)
+    assert len(all_runs(store)) == 6
+    assert set(statuses(all_runs(store))) == {"KILLED"}
+    assert spy.overlaps == []
+    recover(store)
+    assert journals(store) == []
 
 
-def without_kernel(monkeypatch: pytest.MonkeyPatch, *outputs: dict[str, Any]) -> None:
-    fake = _FakeExecution(*outputs)
-    monkeypatch.setattr("mlsdm.sweep.execute.execute", lambda *_, **__: fake)
-
-
-def test_a_record_that_cannot_be_read_fails_the_run(
-    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_begun_twice_because_an_answer_was_lost_is_ended(
+    store: Store, workers: Workers, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_kernel(monkeypatch, {"data": {MIME: {"kind": "nonsense"}}})
-    outcome = run_notebook(sqlite_store, sqlite_store.project, notebook, {})
-    assert (outcome.status, outcome.records) == ("FAILED", [])
-    assert "cell 1" in outcome.cause
-    assert tracked(sqlite_store, outcome.run_id).info.status == "FAILED"
+    create = store._client.create_run
+
+    def twice(*arguments: Any, **options: Any) -> Any:
+        create(*arguments, **options)
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(store._client, "create_run", twice)
+    (outcome,) = go(store, source, 1)
+    runs = {run.info.run_id: run for run in all_runs(store)}
+    assert runs.pop(outcome.run_id).info.status == "FINISHED"
+    ((other,),) = [list(runs.values())]
+    assert (other.info.status, other.data.tags["mlsdm.cause"]) == ("KILLED", "was begun twice")
 
 
-def test_a_store_that_refuses_the_records_fails_the_run(
-    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_cannot_be_begun_stops_it_and_the_next_start_begins_it(
+    store: Store, workers: Workers, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise RunError("store: is full")
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("busy")
 
-    without_kernel(monkeypatch)
-    monkeypatch.setattr(TrackedRun, "log", refuse)
-    outcome = run_notebook(sqlite_store, sqlite_store.project, notebook, {})
-    assert (outcome.status, outcome.cause) == ("FAILED", "store: is full")
-    assert tracked(sqlite_store, outcome.run_id).info.status == "FAILED"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store._client, "create_run", refuse)
+        with pytest.raises(RunError, match="busy"):
+            go(store, source, 99)
+    assert len(workers.begun) < 99
+    assert all_runs(store) == []
+    recover(store)
+    assert {run.info.start_time for run in all_runs(store)} == {int(STARTED * 1000)}
+    assert set(statuses(all_runs(store))) == {"FINISHED"}
+    assert journals(store) == []
 
 
-def test_a_store_that_refuses_a_file_fails_the_run_and_says_so(
-    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_executor_here_is_a_pool(tmp_path: Path) -> None:
+    with executor(Settings(), tmp_path) as workers:
+        assert list(workers.events()) == []
+        assert type(workers).__name__ == "LocalPool"
+
+
+def test_progress_follows_every_run(
+    store: Store, workers: Workers, source: Source, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise RunError("store: is full")
-
-    without_kernel(monkeypatch)
-    monkeypatch.setattr(TrackedRun, "attach_text", refuse)
-    with pytest.raises(RunError, match="is full"):
-        run_notebook(sqlite_store, sqlite_store.project, notebook, {}, experiment="full")
-    (run,) = runs(sqlite_store, "full")
-    assert run.info.status == "FAILED"
-
-
-def test_changes_that_are_not_committed_are_kept(
-    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def dirty(*arguments: Any) -> Provenance:
-        return dataclasses.replace(collect(*arguments), dirty=True, diff="+ a line")
-
-    without_kernel(monkeypatch)
-    monkeypatch.setattr("mlsdm.provenance.collect", dirty)
-    outcome = run_notebook(sqlite_store, sqlite_store.project, notebook, {})
-    assert artifact(sqlite_store, outcome.run_id, "diff.patch").read_text() == "+ a line"
-
-
-def test_a_long_name_is_cut(
-    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without_kernel(monkeypatch)
-    values = {"mode": "long " * 40, "seed": 1}
-    outcome = run_notebook(sqlite_store, sqlite_store.project, notebook, values)
-    name = tracked(sqlite_store, outcome.run_id).info.run_name
-    assert name.startswith("mode=long long")
-    assert len(name) == 80
-
-
-def test_seeds_in_a_list_are_drawn_too(
-    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without_kernel(monkeypatch)
-    path = make_notebook(tmp_path / "a.ipynb", "seeds: list[int] | None = None")
-    outcome = run_notebook(sqlite_store, sqlite_store.project, path, {})
-    (seed,) = outcome.parameters["seeds"]
-    assert 0 <= seed < 2**32
-
-
-@pytest.mark.parametrize(
-    ("comment", "seed"), [("in (6, 8)", 7), ("in [0, 0]", 0), ("> 4294967294", 2**32 - 1)]
-)
-def test_a_seed_is_drawn_within_its_range(
-    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comment: str, seed: int
-) -> None:
-    without_kernel(monkeypatch)
-    path = make_notebook(tmp_path / "a.ipynb", f"seed: int | None = None  # {comment}")
-    assert run_notebook(sqlite_store, sqlite_store.project, path, {}).parameters["seed"] == seed
-
-
-@pytest.mark.parametrize("declared", ["int | None = None  # < 0", "float | None = None"])
-def test_where_no_seed_can_be_drawn_one_must_be_given(
-    sqlite_store: Store, tmp_path: Path, declared: str
-) -> None:
-    path = make_notebook(tmp_path / "a.ipynb", f"seed: {declared}")
-    with pytest.raises(ParameterError, match=r"^a.seed: no seed can be drawn; give one$"):
-        run_notebook(sqlite_store, sqlite_store.project, path, {})
-
-
-def test_a_cell_may_be_given_a_time_limit(
-    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[object] = []
-
-    def execute(*_: object, **options: object) -> _FakeExecution:
-        seen.append(options["cell_timeout"])
-        return _FakeExecution()
-
-    monkeypatch.setattr("mlsdm.sweep.execute.execute", execute)
-    project = sqlite_store.project
-    run_notebook(sqlite_store, project, notebook, {}, cell_timeout=7)
-    path = project / "experiments" / "timed.yaml"
-    path.write_text("notebook: 07-tiny")
-    run_plan(sqlite_store, project, load_plan(path, project), cell_timeout=8)
-    run_all(sqlite_store, project, [notebook], cell_timeout=9)
-    assert seen == [7, 8, 9]
-
-
-def test_an_interrupt_stays_one_when_the_notebook_cannot_be_kept(
-    sqlite_store: Store, notebook: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(_: Path, __: object, output: Path, **___: object) -> None:
-        output.touch()
-        raise KeyboardInterrupt
-
-    def refuse(*_: object) -> None:
-        raise RunError("store: is full")
-
-    monkeypatch.setattr("mlsdm.sweep.execute.execute", interrupted)
-    monkeypatch.setattr(TrackedRun, "attach", refuse)
-    with pytest.raises(KeyboardInterrupt) as caught:
-        run_notebook(sqlite_store, sqlite_store.project, notebook, {}, experiment="stopped")
-    assert caught.value.__notes__ == ["Afterwards: RunError: store: is full"]
-    (run,) = runs(sqlite_store, "stopped")
-    assert run.info.status == "KILLED"
-
-
-PLAN = """question: What becomes of the others?
-notebook: 07-tiny
-parameters: {n: 2}
-sweep:
-  mode: [fine, raise]
-seeds: [4]
-thresholds:
-  a/n: {min: 2, max: 2}
-  a/seed: {max: 3}
-"""
-
-
-@pytest.fixture(scope="module")
-def swept(sqlite_store: Store, notebook: Path) -> SweepOutcome:
-    path = sqlite_store.project / "experiments" / "tiny.yaml"
-    path.write_text(PLAN)
-    plan = load_plan(path, sqlite_store.project)
-    return run_plan(sqlite_store, sqlite_store.project, plan)
-
-
-def test_a_plan_is_one_parent_run_and_a_child_a_run(
-    sqlite_store: Store, swept: SweepOutcome
-) -> None:
-    children = [tracked(sqlite_store, outcome.run_id) for outcome in swept.runs]
-    assert len(runs(sqlite_store, "tiny")) == 1 + len(children)
-    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {swept.run_id}
-    assert [run.info.run_name for run in children] == ["mode=fine, seed=4", "mode=raise, seed=4"]
-    assert children[1].data.params == {"n": "2", "mode": "raise", "seed": "4"}
-
-
-def test_a_failed_child_stops_no_other_and_fails_the_parent(
-    sqlite_store: Store, swept: SweepOutcome
-) -> None:
-    assert [outcome.status for outcome in swept.runs] == ["FINISHED", "FAILED"]
-    parent = tracked(sqlite_store, swept.run_id)
-    assert parent.info.status == "FAILED"
-    assert parent.data.tags["mlsdm.cause"] == "1 of 2 runs failed"
-    assert parent.data.tags["mlsdm.question"] == "What becomes of the others?"
-    assert artifacts(sqlite_store, swept.run_id) == {"tiny.yaml", "checks.json"}
-
-
-def test_the_thresholds_are_checked_and_kept(sqlite_store: Store, swept: SweepOutcome) -> None:
-    assert [(row.metric, row.mean, row.runs, row.ok) for row in swept.checks] == [
-        ("a/n", None, 1, False),
-        ("a/seed", None, 1, False),
-    ]
-    assert tracked(sqlite_store, swept.run_id).data.tags["mlsdm.checks"] == "not met: a/n, a/seed"
-    kept = json.loads(artifact(sqlite_store, swept.run_id, "checks.json").read_text())
-    assert kept == [row.to_dict() for row in swept.checks]
-
-
-@pytest.mark.parametrize(
-    ("thresholds", "tag"),
-    [
-        ("thresholds: {a: {max: 1}}", "met"),
-        ("thresholds: {a: {min: 2}, b: {min: 0}}", "not met: a, b"),
-        ("", None),
-    ],
-)
-def test_the_parent_run_says_whether_its_thresholds_are_met(
-    sqlite_store: Store,
-    notebook: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    thresholds: str,
-    tag: str | None,
-) -> None:
-    without_kernel(monkeypatch, {"data": {MIME: {"kind": "metric", "name": "a", "value": 1.0}}})
-    path = sqlite_store.project / "experiments" / "tagged.yaml"
-    path.write_text(f"notebook: 07-tiny\n{thresholds}")
-    swept = run_plan(sqlite_store, sqlite_store.project, load_plan(path, sqlite_store.project))
-    assert tracked(sqlite_store, swept.run_id).data.tags.get("mlsdm.checks") == tag
+    outcomes = go(store, source, 2)
+    said = capsys.readouterr().err
+    for number, outcome in enumerate(outcomes, start=1):
+        assert f"/2] {outcome.title}: started\n" in said
+        assert f"[{number}/2] {outcome.title}: finished in 2.5 s, run {outcome.run_id}\n" in said

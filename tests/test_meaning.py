@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from making import make_notebook
 
 from mlsdm.errors import ParameterError
-from mlsdm.sweep.driver import run_notebook
-from mlsdm.sweep.meaning import check_meaning, data_file
-from mlsdm.sweep.plan import load_plan
+from mlsdm.plan.meaning import check_meaning, data_file
+from mlsdm.plan.plan import load_plan
+from mlsdm.sweep.runs import run_notebooks
 from mlsdm.tracking import Store
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +45,7 @@ def test_a_run_is_refused_before_it_exists(sqlite_store: Store, tmp_path: Path) 
     before = sqlite_store.experiments()
     notebook = ROOT / "notebooks" / "02-moral-adaptation.ipynb"
     with pytest.raises(ParameterError, match=r"\.engine: EngineParams\.morall: unknown"):
-        run_notebook(sqlite_store, ROOT, notebook, {"engine": {"morall": {}}}, experiment="none")
+        run_notebooks(sqlite_store, ROOT, [(notebook, {"engine": {"morall": {}}})])
     assert sqlite_store.experiments() == before
 
 
@@ -57,7 +58,7 @@ def test_a_plan_is_refused_before_it_runs(tmp_path: Path) -> None:
 
 def test_a_plan_of_too_many_runs_is_refused(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
-    values = ", ".join(str(n) for n in range(50, 251))
-    plan.write_text(f"notebook: 02\nsweep:\n  n_events: [{values}]\nseeds: 100\n")
+    make_notebook(tmp_path / "notebooks" / "a.ipynb", "n: int = 1\nseed: int = 1")
+    plan.write_text(f"notebook: a\nsweep:\n  n: {list(range(201))}\nseeds: 100\n")
     with pytest.raises(ParameterError, match=r"must make at most 10000 runs \(got 20100\)"):
-        load_plan(plan, ROOT)
+        load_plan(plan, tmp_path)

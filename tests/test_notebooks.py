@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
-from mlsdm.sweep.driver import run_notebook
+from mlsdm.plan.plan import load_plan
+from mlsdm.record import records
+from mlsdm.sweep.runs import run_notebooks
 
 ROOT = Path(__file__).parent.parent
 SMALL = {
@@ -25,7 +28,7 @@ OWN = {
 
 
 def run(store, name, values):
-    outcome = run_notebook(store, ROOT, ROOT / "notebooks" / f"{name}.ipynb", values)
+    (outcome,) = run_notebooks(store, ROOT, [(ROOT / "notebooks" / f"{name}.ipynb", values)])
     assert outcome.status == "FINISHED", outcome.cause
     return {record.name: record for record in outcome.records}
 
@@ -66,6 +69,33 @@ def test_the_published_clock_never_wakes_again_whatever_the_parameters(sqlite_st
         sqlite_store, "01-phase-behaviour", {**SMALL["01-phase-behaviour"], "engine": engine}
     )
     assert found["phase/published_wake_ups"].value == 0
+
+
+def test_a_control_never_replays_whatever_the_parameters(sqlite_store):
+    engine = {"lattice": {"consolidation": "replay"}}
+    found = run(
+        sqlite_store, "01-phase-behaviour", {**SMALL["01-phase-behaviour"], "engine": engine}
+    )
+    assert found["recall/rows_sleep_default_no_replay"].value == 0
+    assert found["recall/rows_sleep_default"].value > 0
+
+
+@pytest.mark.parametrize(
+    "plan", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_a_sweep_asks_for_metrics_that_its_notebook_records(plan):
+    loaded = load_plan(plan, ROOT)
+    stored = records(nbformat.read(loaded.notebook, as_version=4))
+    metrics = {record.name for record in stored if record.kind == "metric"}
+    assert {threshold.metric for threshold in loaded.thresholds} <= metrics
+
+
+def test_means_over_seeds_are_recorded_with_their_intervals(sqlite_store):
+    name = "02-moral-adaptation"
+    found = run(sqlite_store, name, SMALL[name])["moral/toxic_passed/share_0.5"]
+    low, high, n = found.interval
+    assert low <= found.value <= high
+    assert n == SMALL[name]["n_seeds"]
 
 
 def test_what_notebooks_import_does_not_import_mlflow():

@@ -147,7 +147,8 @@ def test_versions_and_machine(notebook: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("A_SECRET_TOKEN", "hunter2")
     found = collect(notebook, notebook.parent, 1)
     assert found.python == platform.python_version()
-    assert found.version == found.packages["mlsdm"] == metadata.version("mlsdm")
+    assert found.version == mlsdm.__version__
+    assert found.packages["mlsdm"] == metadata.version("mlsdm")
     assert found.packages["numpy"] == metadata.version("numpy")
     assert list(found.packages) == sorted(found.packages, key=str.lower)
     assert found.thread_caps["OMP_NUM_THREADS"] == "1"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import mlsdm
-from mlsdm.analysis.recall import label_agreement, recall_by_phase, row_labels
+from mlsdm.analysis.recall import label_agreement, recall_by_phase, recall_of_stored, row_labels
 
 
 def simulated(capacity=1000, n=60, **engine):
@@ -26,6 +26,33 @@ def test_recall_by_phase_says_nothing_was_found_where_nothing_is_stored():
     result, vectors = simulated(lattice={"consolidation": "none"})
     asleep = recall_by_phase(result.engine, vectors[:5]).set_index("phase").loc["sleep"]
     assert (asleep["rows"], asleep["found"], asleep["coherence"]) == (0, 0, 0)
+
+
+def test_what_is_stored_is_held_and_found_in_each_phase_it_was_written_in():
+    result, vectors = simulated()
+    stored = vectors[result.committed]
+    table = recall_of_stored(result.engine, stored, stored).set_index("phase")
+    replayed = (result.engine.lattice.phases > 0.5).sum()
+    assert table.loc["wake"].to_list() == [1, 1]
+    assert table.loc["sleep"].to_list() == [replayed / len(stored), 1]
+
+
+def test_what_was_overwritten_is_not_held_and_a_cue_from_elsewhere_does_not_find_the_rest():
+    result, vectors = simulated(capacity=4, lattice={"top_k": 1, "consolidation": "none"})
+    stored = vectors[result.committed]
+    table = recall_of_stored(result.engine, stored, -stored).set_index("phase")
+    assert table.loc["wake"].to_list() == [4 / len(stored), 0]
+    assert table.loc["sleep", "held"] == 0
+    assert np.isnan(table.loc["sleep", "found"])
+
+
+def test_of_no_vectors_no_share_is_held():
+    result, vectors = simulated()
+    assert (
+        recall_of_stored(result.engine, vectors[:0], vectors[:0])[["held", "found"]]
+        .isna()
+        .all(axis=None)
+    )
 
 
 def test_row_labels_follow_each_committed_event_to_its_row():

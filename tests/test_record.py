@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from mlsdm.analysis.statistics import Interval
 from mlsdm.errors import DataError, ParameterError
 from mlsdm.evidence import claims, judge
 from mlsdm.record import MIME, Record, record, records
@@ -28,12 +29,18 @@ from mlsdm.recordable import content
 module = importlib.import_module("mlsdm.record")
 PNG = b"\x89PNG\r\n\x1a\n"
 names = st.from_regex(module._PART, fullmatch=True).filter(
-    lambda name: len(name.encode()) <= 200 and name not in module._RESERVED
+    lambda name: len(name.encode()) <= 200 and name not in module.RESERVED
 )
 floats = st.floats(width=64)
 cells = st.one_of(st.none(), st.booleans(), st.integers(), floats, st.text(max_size=9))
 values = st.one_of(
     floats,
+    st.builds(
+        lambda mean, bounds, n: Interval(mean, min(bounds), max(bounds), n),
+        floats,
+        st.tuples(floats, floats),
+        st.integers(0, 10**6),
+    ),
     st.booleans(),
     st.integers(-(10**300), 10**300),
     st.lists(floats, max_size=9),
@@ -103,6 +110,17 @@ def test_a_judgement_and_a_figure_are_read_back() -> None:
         (np.array(3), "metric", {"value": 3.0}),
         (10**30, "metric", {"value": 1e30}),
         (float("inf"), "metric", {"value": None, "nonfinite": 1}),
+        (Interval(0.3, 0.2, 0.4, 9), "metric", {"value": 0.3, "interval": (0.2, 0.4, 9)}),
+        (
+            Interval(np.float32(0.5), math.nan, math.nan, np.int64(1)),
+            "metric",
+            {"value": 0.5, "interval": (None, None, 1), "nonfinite": 0},
+        ),
+        (
+            Interval(math.nan, math.nan, math.nan, 0),
+            "metric",
+            {"value": None, "interval": (None, None, 0), "nonfinite": 1},
+        ),
         ([], "series", {"values": ()}),
         ((1, 2.5), "series", {"values": (1.0, 2.5), "steps": (0, 1)}),
         (np.array([True, False]), "series", {"values": (1.0, 0.0)}),
@@ -140,6 +158,21 @@ def test_what_is_no_result_is_refused(value: object) -> None:
         record("x", value)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Interval("a", 0.0, 1.0, 2), "must be a real number"),  # type: ignore[arg-type]
+        (Interval([1.0], 0.0, 1.0, 2), "an Interval must hold numbers"),  # type: ignore[arg-type]
+        (Interval(0.5, 0.0, 1.0, 2.5), "record.value.n: must be a whole"),  # type: ignore[arg-type]
+        (Interval(0.5, 0.0, 1.0, -1), "record.value.n: must be a whole number of at least 0"),
+        (Interval(0.5, 1.0, 0.0, 2), "its bounds in order"),
+    ],
+)
+def test_intervals_that_are_none_are_refused(value: Interval, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        record("x", value)
+
+
 @pytest.mark.parametrize("index", [[1, 1], [2, 1]])
 def test_steps_must_increase(index: list[int]) -> None:
     with pytest.raises(ParameterError, match="must increase strictly"):
@@ -155,7 +188,7 @@ def test_names_that_leave_the_folder_or_break_mlflow_are_refused(name: Any) -> N
         record(name, 1.0)
 
 
-@pytest.mark.parametrize("name", ["target/x", "reproduced/x", "stated/x", "nonfinite/count"])
+@pytest.mark.parametrize("name", [f"{group}/x" for group in module.RESERVED])
 def test_names_that_the_tracking_writes_are_refused(name: str) -> None:
     with pytest.raises(ParameterError, match="are mlsdm's own"):
         record(name, 1.0)
@@ -210,6 +243,13 @@ def test_text_is_short_and_rounded() -> None:
     assert made(20000.0).text == "x: 20000"
     assert made(123456.789).text == "x: 123457"
     assert made(math.nan).text == "x: n/a"
+    spread = Interval(0.3, 0.29, 0.31, 200)
+    assert made(spread).text == "x: 0.3 [0.29, 0.31], 200 seeds"
+    assert made(spread, unit="ms").text == "x: 0.3 ms [0.29, 0.31], 200 seeds"
+    assert "0.3 [0.29, 0.31], 200 seeds" in module._bundle(made(spread))["text/html"]
+    assert made(Interval(2.0, math.nan, math.nan, 1)).text == "x: 2, 1 seed"
+    judged = made(Interval(0.02, 0.01, 0.03, 5), judgement=judge("latency.p50", 0.02))
+    assert judged.text == "x: 0.02 ms [0.01, 0.03], 5 seeds, stated < 10 ms: met"
     assert made([1.0, 2.0, math.nan], unit="V").text == (
         "x: 3 values, min 1, mean 1.5, max 2, last n/a V, 1 not finite"
     )
@@ -276,6 +316,18 @@ def test_an_executed_notebook_holds_its_records(recorded: nbformat.NotebookNode)
         ({"kind": "metric", "name": "x"}, "record.value: 'x' holds no number"),
         ({"kind": "metric", "name": "x", "value": math.nan}, "not JSON compliant"),
         ({"kind": "metric", "name": "../x", "value": 1.0}, "record.name: must be letters"),
+        (
+            {"kind": "metric", "name": "x", "value": 1.0, "interval": [2.0, 1.0, 3]},
+            "its bounds in order",
+        ),
+        (
+            {"kind": "metric", "name": "x", "value": 1.0, "interval": [1.0, "2", 3]},
+            "interval: 1: Input should be a valid number",
+        ),
+        (
+            {"kind": "series", "name": "x", "interval": [1.0, 2.0, 3]},
+            "must belong to a metric",
+        ),
         ({"kind": "odd", "name": "x"}, "kind: Input should be"),
         ({"kind": "series", "name": "x", "steps": [1], "values": []}, "lengths in 'x'"),
         ({"kind": "table", "name": "x", "columns": ["a"], "rows": [[1, 2]]}, "lengths in 'x'"),

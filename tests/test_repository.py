@@ -5,6 +5,7 @@ import graphlib
 import importlib.metadata
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -13,12 +14,14 @@ from pathlib import Path
 import nbformat
 import pytest
 import rattler
+import typer
 import yaml
 
 import mlsdm
+from mlsdm.cli import app
+from mlsdm.plan.plan import load_plan
+from mlsdm.plan.schema import read_schema
 from mlsdm.record import records
-from mlsdm.sweep.plan import load_plan
-from mlsdm.sweep.schema import read_schema
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -113,34 +116,76 @@ def test_no_dependency_is_listed_twice():
 
 
 def imports(path):
-    """Return the modules that a file imports, wherever in it."""
+    """Return the modules that a file imports, wherever in it; of ours also the parts they name."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            found.append(node.module or "")
+            named = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name if name in OURS else node.module or "" for name in named]
     return found
 
 
-def test_what_is_imported_is_listed():
-    groups = [
-        PYPROJECT["project"]["dependencies"],
-        PYPROJECT["project"]["optional-dependencies"]["text"],
-    ]
+OURS = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in MODULES
+}
+
+
+def unlisted(paths, ours, groups):
+    """Return what files import that is neither the standard library's, nor ours, nor listed."""
     listed = {re.match(r"[\w-]+", spec).group().lower() for group in groups for spec in group}
     known = importlib.metadata.packages_distributions()
-    imported = {name.split(".")[0] for path in MODULES for name in imports(path)}
-    for name in imported - sys.stdlib_module_names - {"mlsdm"}:
-        owners = {owner.lower().replace("_", "-") for owner in known[name]}
-        assert owners & listed, name
+    imported = {name.split(".")[0] for path in paths for name in imports(path)}
+    return {
+        name
+        for name in imported - sys.stdlib_module_names - ours
+        if not listed & {owner.lower().replace("_", "-") for owner in known.get(name, ())}
+    }
 
 
-def test_imports_within_sweep_go_one_way():
-    modules = {f"mlsdm.sweep.{path.stem}": path for path in (ROOT / "mlsdm/sweep").glob("*.py")}
-    graph = {name: modules.keys() & set(imports(path)) for name, path in modules.items()}
-    order = list(graphlib.TopologicalSorter(graph).static_order())
-    assert order.index("mlsdm.sweep.outcome") < order.index("mlsdm.sweep.driver")
+def test_what_is_imported_is_listed():
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"]
+    needed = [project["dependencies"], extras["text"], extras["dask"]]
+    assert unlisted(MODULES, {"mlsdm"}, needed) == set()
+    tests = sorted((ROOT / "tests").glob("*.py"))
+    ours = {"mlsdm", *(path.stem for path in tests)}
+    assert unlisted(tests, ours, [project["dependencies"], *extras.values()]) == set()
+
+
+def test_what_takes_minutes_runs_only_when_it_is_asked_for(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n\n@pytest.mark.long\ndef test_slow(): pass\n\ndef test_quick(): pass\n"
+    )
+    options = ["--collect-only", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
+    command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert re.findall(r"::(\w+)", done.stdout) == ["test_quick"], done.stdout + done.stderr
+    assert "1 deselected" in done.stdout
+
+
+def package(module):
+    """Return the part of mlsdm that a module belongs to."""
+    return module.split(".")[1] if "." in module else module
+
+
+def test_no_two_modules_import_one_another():
+    graph = {module: OURS.keys() & set(imports(path)) - {module} for module, path in OURS.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError names the modules of a cycle
+
+
+def test_packages_import_one_way():
+    graph = {}
+    for module, path in OURS.items():
+        others = {package(name) for name in OURS.keys() & set(imports(path))}
+        graph.setdefault(package(module), set()).update(others - {package(module)})
+    graphlib.TopologicalSorter(graph).prepare()
+    layers = ["plan", "execution", "sweep", "cli"]
+    for level, layer in enumerate(layers):
+        assert not graph[layer] & set(layers[level + 1 :]), layer
+    assert not [name for name in graph if "cli" in graph[name]]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*")), ids=names)
@@ -148,8 +193,24 @@ def test_the_workflows_are_valid_and_call_what_exists(path):
     workflow = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     assert "on" in workflow
-    runs = " ".join(step.get("run", "") for step in steps)
-    assert ".ci/run" in runs or "mlsdm sweep" in runs
+    runs = [step["run"] for step in steps if "run" in step]
+    ours = [shlex.split(run)[1:] for run in runs if run.startswith("mlsdm ")]
+    commands = typer.main.get_command(app).commands
+    for name, *arguments in ours:
+        commands[name].make_context(name, arguments)  # refuses what it does not know
+    assert ours or ".ci/run" in runs
+
+
+def test_the_sweep_workflow_shows_and_keeps_what_the_check_writes_also_when_it_fails():
+    workflow = (ROOT / ".github" / "workflows" / "sweep.yml").read_text(encoding="utf-8")
+    (job,) = yaml.safe_load(workflow)["jobs"].values()
+    (check,) = [i for i, s in enumerate(job["steps"]) if "mlsdm check" in s.get("run", "")]
+    command = shlex.split(job["steps"][check]["run"])
+    junit, markdown = (command[command.index(o) + 1] for o in ("--junit", "--markdown"))
+    show, upload = job["steps"][check + 1 :]
+    assert show["if"] == upload["if"] == "always()"
+    assert f'cat {markdown} >> "$GITHUB_STEP_SUMMARY"' in show["run"]
+    assert {junit, "mlflow.db", "mlartifacts"} <= set(upload["with"]["path"].split())
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.yaml")), ids=names)
@@ -160,8 +221,8 @@ def test_every_sweep_file_is_valid_and_asks_a_question(path):
     assert 1 <= len(plan.runs) <= 30
 
 
-def test_one_module_talks_to_mlflow_and_one_to_papermill():
-    for library, owner in (("mlflow", "tracking"), ("papermill", "sweep")):
+def test_one_package_talks_to_mlflow_and_one_to_papermill():
+    for library, owner in (("mlflow", "tracking"), ("papermill", "execution")):
         importing = {
             path.relative_to(ROOT / "mlsdm").parts[0].removesuffix(".py")
             for path in MODULES
@@ -206,3 +267,19 @@ def test_every_notebook_parameter_has_a_type_and_a_comment(path):
     assert schema.parameters
     for parameter in schema.parameters.values():
         assert parameter.comment, f"{path.name}: {parameter.name}"
+
+
+def test_the_readmes_sweep_file_is_a_valid_one(tmp_path):
+    (example,) = re.findall(r"```yaml\n(.*?)```", README, re.S)
+    path = tmp_path / "example.yaml"
+    path.write_text(example, encoding="utf-8")
+    plan = load_plan(path, ROOT)
+    assert len(plan.runs) == 3
+    assert plan.memory_limit == 2 * 2**30
+
+
+def test_what_is_committed_names_no_place_on_a_machine():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in listed.stdout.decode().split("\0")[:-1]:
+        content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
+        assert not re.search(rb"file:///(root|home|work)/", content), name

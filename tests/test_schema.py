@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from making import make_notebook
 
 from mlsdm.errors import DataError, ParameterError
-from mlsdm.sweep.parameter import Range
-from mlsdm.sweep.schema import Schema, read_schema
+from mlsdm.plan.parameter import Range
+from mlsdm.plan.schema import Schema, read_schema
 
 CELL = '''"""What the notebook takes."""
 from typing import Literal

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -151,3 +153,17 @@ def test_intervals_are_written_in_the_format_asked_for() -> None:
     assert f"{Interval(0.25, 0.2, 0.3, 9):.0%}" == "25% [20%, 30%]"
     assert f"{Interval(0.25, math.nan, math.nan, 1):.2f}" == "0.25"
     assert f"{Interval(math.nan, math.nan, math.nan, 0):.2f}" == "n/a"
+
+
+def test_an_interval_is_had_without_what_makes_one() -> None:
+    heavy = "{'scipy', 'numba', 'matplotlib'}"
+    code = f"import sys, mlsdm.analysis.interval; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bounded"), [(0.0, 1.0, True), (math.nan, 1.0, False), (0.0, math.inf, False)]
+)
+def test_an_interval_has_both_bounds_or_none(low: float, high: float, bounded: bool) -> None:
+    assert Interval(0.5, low, high, 3).bounded is bounded

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlsdm.analysis.interval import Interval
 from mlsdm.errors import ParameterError, RunError
 from mlsdm.evidence import judge
 from mlsdm.project import artifact_root
 from mlsdm.record import Record, records
+from mlsdm.recordable import content
 from mlsdm.tracking import Store, TrackedRun
 from mlsdm.tracking.run import MOST_BYTES, _batches
 
@@ -57,9 +59,8 @@ def test_a_notebook_comes_back_from_the_store(
         tags={"mlsdm.seed": "7"},
     ) as run:
         run.log(records(recorded))
-        run.attach_text("# notes", "notes.md")
-        (tmp_path / "out.ipynb").write_text("{}")
-        run.attach(tmp_path / "out.ipynb", "notebook")
+        run.log([], files={"notes.md": "# notes", "notebook/out.ipynb": b"{}"})
+
     read = client(store).get_run(run.id)
     assert read.info.status == "FINISHED"
     assert read.info.run_name == "first"
@@ -182,14 +183,24 @@ def test_the_first_error_stays_when_the_run_cannot_be_ended(
         monkeypatch.undo()
 
 
+class _Without:
+    """MLflow's client without one of its methods."""
+
+    def __init__(self, client: Any, gone: str) -> None:
+        self._client, self._gone = client, gone
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._gone:
+            raise OSError("gone")
+        return getattr(self._client, name)
+
+
 def test_a_run_ends_even_if_its_cause_cannot_be_kept(
     sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*args: object) -> None:
-        raise OSError("gone")
-
-    monkeypatch.setattr(sqlite_store._client, "set_tag", gone)
-    with pytest.raises(KeyboardInterrupt) as caught, begin(sqlite_store) as run:
+    run = begin(sqlite_store)
+    monkeypatch.setattr(run, "_client", _Without(run._client, "log_batch"))
+    with pytest.raises(KeyboardInterrupt) as caught, run:
         raise KeyboardInterrupt
     assert client(sqlite_store).get_run(run.id).info.status == "KILLED"
     assert caught.value.__notes__ == [
@@ -240,9 +251,105 @@ def test_a_run_is_closed_in_another_thread_too(sqlite_store: Store) -> None:
     assert client(sqlite_store).get_run(run.id).info.status == "FINISHED"
 
 
-def test_a_missing_file_is_one_sentence(sqlite_store: Store, tmp_path: Path) -> None:
-    with begin(sqlite_store) as run, pytest.raises(RunError, match="No such file"):
-        run.attach(tmp_path / "absent.txt")
+def test_a_missing_file_is_one_sentence(store: Store) -> None:
+    with begin(store) as run, pytest.raises(RunError, match=r"^store .*absent.txt") as caught:
+        store.read(run.id, "absent.txt")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_are_read_back_as_they_were(store: Store) -> None:
+    content = {"a.txt": "é\r\n", "in/a folder/b.bin": bytes(range(256)), "empty": ""}
+    with begin(store) as run:
+        run.log([], files=content)
+    for name, expected in content.items():
+        raw = expected.encode() if isinstance(expected, str) else expected
+        assert store.read(run.id, name) == raw
+
+
+def test_runs_are_found_by_their_tags_the_newest_first(store: Store) -> None:
+    for time, tags in ((1000, {"a": "1"}), (3000, {"a": "1", "b": "2"}), (2000, {"b": "2"})):
+        run = store.start("found", str(time), parameters={}, tags={**tags, "empty": ""}, time=time)
+        run.log([], numbers={"x": float(time)}, time=time)
+        run.finish("FAILED" if time == 2000 else "FINISHED", time=time + 1)
+    assert store.find("absent", {}) == []
+
+    def names(**tags: str | None) -> list[str]:
+        return [run.name for run in store.find("found", tags)]
+
+    assert names() == ["3000", "2000", "1000"]
+    assert names(a="1") == ["3000", "1000"]
+    assert names(a="1", b="2") == ["3000"]
+    assert names(b=None) == ["3000", "2000"]
+    assert names(a="2") == names(c=None) == []
+    first = store.find("found", {"a": "1"})[0]
+    assert (first.status, first.experiment, first.metrics) == ("FINISHED", "found", {"x": 3000})
+    assert store.get(first.id) == first
+    info = client(store).get_run(first.id).info
+    assert (info.start_time, info.end_time) == (3000, 3001)
+
+
+def test_every_page_is_read(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlsdm.tracking.store.PAGE", 2)
+    for number in range(5):
+        tags = {"a": "1"}
+        sqlite_store.start("pages", "r", parameters={}, tags=tags, time=number).finish("FINISHED")
+    assert len(sqlite_store.find("pages", {"a": "1"})) == 5
+
+
+def test_no_such_run_is_one_sentence(store: Store) -> None:
+    with pytest.raises(RunError, match=r"^store .*not found") as caught:
+        store.get("0" * 32)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_may_be_gone_on_with(store: Store) -> None:
+    run = begin(store)
+    run.finish("FAILED", "the disk was full")
+    run.reopen()
+    read = client(store).get_run(run.id)
+    assert read.info.status == "RUNNING"
+    assert "mlsdm.cause" not in read.data.tags
+    again = store.run(run.id)
+    again.reopen()  # without a cause to forget
+    again.log([], numbers={"x": 1.0}, time=5000)
+    again.finish("FINISHED", time=6000)
+    read = client(store).get_run(run.id)
+    assert (read.info.status, read.info.end_time) == ("FINISHED", 6000)
+
+
+def test_what_is_logged_again_at_the_same_time_is_kept_once(store: Store) -> None:
+    records = [
+        Record("metric", "x", value=1.5),
+        Record("series", "s", steps=(0, 1), values=(1.0, 2.0)),
+    ]
+    run = begin(store)
+    for _ in range(2):
+        store.run(run.id).log(records, numbers={"kernel/seconds": 2.0}, time=5000)
+    run.finish("FINISHED")
+    for name, length in (("x", 1), ("s", 2), ("kernel/seconds", 1)):
+        history = client(store).get_metric_history(run.id, name)
+        assert len(history) == length
+        assert {point.timestamp for point in history} == {5000}
+
+
+def test_empty_texts_can_be_kept(store: Store) -> None:
+    with begin(store, parameters={"data": ""}, tags={"mlsdm.question": ""}) as run:
+        pass
+    data = client(store).get_run(run.id).data
+    assert data.params == {"data": ""}
+    assert data.tags.get("mlsdm.question", "") == ""
+
+
+def test_a_store_knows_where_its_notes_are_and_whether_it_is_there(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    assert sqlite_store.state == sqlite_store.project / ".mlsdm"
+    assert Store.exists(sqlite_store.project, sqlite_store.uri)
+    assert not Store.exists(tmp_path, "none.db")
+    assert list(tmp_path.iterdir()) == []
+    served = Store(tmp_path, "http://me:secret@localhost:1", None)
+    assert (served.state, served.files) == (tmp_path / ".mlsdm", None)
+    assert served.address == "http://localhost:1"
 
 
 def test_two_may_make_an_experiment_at_once(store: Store, tmp_path: Path) -> None:
@@ -285,7 +392,7 @@ def test_files_lie_in_the_project_and_nothing_in_the_current_folder(
     monkeypatch.chdir(tmp_path)
     store = Store.open(sqlite_store.project, sqlite_store.uri)
     with begin(store) as run:
-        run.attach_text("here", "a.txt")
+        run.log([], files={"a.txt": "here"})
     files = artifact_root(store.project)
     assert (files / run.id / "artifacts" / "a.txt").read_text() == "here"
     assert list(tmp_path.iterdir()) == []
@@ -296,7 +403,7 @@ def test_files_lie_beside_a_store_that_lies_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     store = Store.open(tmp_path / "project", str(tmp_path / "elsewhere" / "runs.db"))
     with begin(store) as run:
-        run.attach_text("here", "a.txt")
+        run.log([], files={"a.txt": "here"})
     assert store.files == tmp_path / "elsewhere" / "mlartifacts"
     assert (store.files / run.id / "artifacts" / "a.txt").read_text() == "here"
     assert list((tmp_path / "project").iterdir()) == []
@@ -364,3 +471,21 @@ def test_of_two_verdicts_on_one_target_the_last_counts(sqlite_store: Store) -> N
             ]
         )
     assert client(sqlite_store).get_run(run.id).data.metrics["target/latency.p50"] == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Interval(0.3, 0.2, 0.4, 9), {"x": 0.3, "low": 0.2, "high": 0.4, "n": 9.0}),
+        (Interval(0.3, math.nan, math.nan, 1), {"x": 0.3, "n": 1.0}),
+    ],
+)
+def test_an_interval_is_kept_beside_its_mean(
+    sqlite_store: Store, value: Interval, expected: dict[str, float]
+) -> None:
+    name = "é" * 100  # as long as a name may be
+    with begin(sqlite_store) as run:
+        run.log([Record(name=name, **content(value))])
+    assert client(sqlite_store).get_run(run.id).data.metrics == {
+        name if part == "x" else f"interval/{part}/{name}": x for part, x in expected.items()
+    }

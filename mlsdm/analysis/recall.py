@@ -15,7 +15,7 @@ from mlsdm.engine.rhythm import PHASES
 from mlsdm.engine.simulation import Result
 from mlsdm.errors import ParameterError
 
-__all__ = ["label_agreement", "recall_by_phase", "row_labels"]
+__all__ = ["label_agreement", "recall_by_phase", "recall_of_stored", "row_labels"]
 
 
 def recall_by_phase(engine: CognitiveController, queries: NDArray[np.float32]) -> pd.DataFrame:
@@ -36,17 +36,57 @@ def recall_by_phase(engine: CognitiveController, queries: NDArray[np.float32]) -
     for phase in PHASES:
         value = engine.params.rhythm.phase_value(phase)
         recalls = [engine.lattice.retrieve(query, value) for query in queries]
-        reach = engine.params.lattice.phase_tolerance
-        in_phase = np.abs(engine.lattice.phases - np.float32(value)) <= np.float32(reach)
         rows.append(
             {
                 "phase": phase,
-                "rows": int(in_phase.sum()),
+                "rows": int(_in_phase(engine, value).sum()),
                 "found": float(np.mean([len(found) for found in recalls])),
                 "coherence": semantic_coherence(recalls),
             }
         )
     return pd.DataFrame(rows)
+
+
+def recall_of_stored(
+    engine: CognitiveController, vectors: NDArray[np.float32], cues: NDArray[np.float32]
+) -> pd.DataFrame:
+    """Return how many of the vectors are held in each phase, and how many of those a cue finds.
+
+    Parameters
+    ----------
+    engine
+        The engine whose lattice is asked, in both phases whatever its own is.
+    vectors
+        (vectors, dim) what was committed once.
+    cues
+        (vectors, dim) what each of them is asked for with.
+
+    Returns
+    -------
+    One row a phase: ``phase``, ``held`` (share of the vectors) and ``found`` (share of those held
+    that are among the rows recalled); NaN where there is nothing to share.
+    """
+    rows = []
+    for phase in PHASES:
+        value = engine.params.rhythm.phase_value(phase)
+        stored = {row.tobytes() for row in engine.lattice.vectors[_in_phase(engine, value)]}
+        wanted = [np.asarray(vector, np.float32).tobytes() for vector in vectors]
+        held = [vector in stored for vector in wanted]
+        found = [
+            any(r.vector.tobytes() == vector for r in engine.lattice.retrieve(cue, value))
+            for vector, cue in zip(wanted, cues, strict=True)
+            if vector in stored
+        ]
+        shares = (float(np.mean(hits)) if hits else float("nan") for hits in (held, found))
+        rows.append(dict(zip(("phase", "held", "found"), (phase, *shares), strict=True)))
+    return pd.DataFrame(rows)
+
+
+def _in_phase(engine: CognitiveController, phase: float) -> NDArray[np.bool_]:
+    """Return (rows,) which rows of the lattice a retrieval in a phase takes in."""
+    reach = np.float32(engine.params.lattice.phase_tolerance)
+    near: NDArray[np.bool_] = np.abs(engine.lattice.phases - np.float32(phase)) <= reach
+    return near
 
 
 def row_labels(result: Result, labels: NDArray[np.bool_]) -> NDArray[np.bool_]:

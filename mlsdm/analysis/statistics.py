@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from mlsdm.analysis.interval import Interval
 from mlsdm.errors import ParameterError
 
 __all__ = ["Interval", "mean_interval", "pick", "summarise"]
-
-
-class Interval(NamedTuple):
-    """A mean, the bounds of its confidence interval, and how many seeds stand behind it."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def __format__(self, spec: str) -> str:
-        """Write as ``mean [low, high]`` in the given format; n/a where there is no mean."""
-        if not math.isfinite(self.mean):
-            return "n/a"
-        mean, low, high = (format(number, spec) for number in self[:3])
-        return f"{mean} [{low}, {high}]" if math.isfinite(self.low) else mean
 
 
 def mean_interval(

@@ -1,1 +1,1 @@
-"""Notebooks as experiments: typed parameters, plans, execution, tracked runs, checks."""
+"""Runs that go into a store: jobs, the one writer, resuming, and what they amount to."""

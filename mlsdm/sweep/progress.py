@@ -1,14 +1,17 @@
-"""One line of progress: a bar in a terminal or a notebook, plain lines anywhere else."""
+"""Progress of several runs: a bar in a terminal or a notebook, plain lines anywhere else."""
 
 from __future__ import annotations
 
 import sys
+from threading import RLock
 from types import TracebackType
 from typing import Any, Self
 
 from mlsdm.sweep.outcome import RunOutcome
 
 __all__ = ["Progress"]
+
+FEW = 10  # runs of which also the start is worth a line
 
 
 def _interactive() -> bool:
@@ -17,12 +20,13 @@ def _interactive() -> bool:
 
 
 class Progress:
-    """Follows `total` runs; use as a context manager, around `start` and `finish` of each run."""
+    """Follows `total` runs; use as a context manager, around what is told of each run."""
 
     def __init__(self, total: int) -> None:
+        self._lock = RLock()  # runs begin in the main thread, and end in the writer's
         self.total = total
         self.done = 0
-        self.name = ""
+        self.going: dict[str, float] = {}
         self.bar: Any = None
 
     def __enter__(self) -> Self:
@@ -43,31 +47,43 @@ class Progress:
             self.bar.close()
 
     def _line(self, text: str) -> None:
-        text = f"[{self.done + 1}/{self.total}] {self.name}: {text}"
         if self.bar is not None:
             self.bar.write(text, file=sys.stderr)
         else:
             print(text, file=sys.stderr, flush=True)
 
-    def start(self, name: str) -> None:
-        """Say that the next run begins."""
-        self.name = name
-        if self.bar is None:
-            self._line("started")
-        else:
-            self.bar.set_description_str(name)
-
-    def cell(self, done: int, total: int) -> None:
-        """Take note of the cells done in the current run."""
+    def _draw(self) -> None:
         if self.bar is not None:
-            self.bar.n = self.done + done / total
+            self.bar.n = min(self.total, self.done + sum(self.going.values()))
             self.bar.refresh()
+
+    def start(self, key: str, title: str) -> None:
+        """Say that a run begins."""
+        with self._lock:
+            self.going[key] = 0.0
+            if self.bar is None and self.total <= FEW:
+                self._line(f"[{self.done + len(self.going)}/{self.total}] {title}: started")
+            elif self.bar is not None:
+                self.bar.set_description_str(title)
+            self._draw()
+
+    def cell(self, key: str, done: int, total: int) -> None:
+        """Take note of the cells done in a run."""
+        with self._lock:
+            if key in self.going:
+                self.going[key] = done / total
+            self._draw()
 
     def finish(self, outcome: RunOutcome) -> None:
-        """Say how the current run ended."""
-        end = "finished in" if outcome.status == "FINISHED" else f"failed ({outcome.cause}) after"
-        self._line(f"{end} {outcome.seconds:.1f} s, run {outcome.run_id}")
-        self.done += 1
-        if self.bar is not None:
-            self.bar.n = self.done
-            self.bar.refresh()
+        """Say how a run ended."""
+        end = {
+            "FINISHED": "finished in",
+            "FAILED": f"failed ({outcome.cause}) after",
+            "KILLED": "called off after",
+        }[outcome.status]
+        with self._lock:
+            self.going.pop(outcome.key, None)
+            self.done += 1
+            head = f"[{self.done}/{self.total}] {outcome.title}"
+            self._line(f"{head}: {end} {outcome.seconds:.1f} s, run {outcome.run_id}")
+            self._draw()

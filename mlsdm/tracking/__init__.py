@@ -1,6 +1,7 @@
 """Runs in MLflow: the only part of the package that imports it."""
 
-from mlsdm.tracking.run import TrackedRun
-from mlsdm.tracking.store import Store
+from mlsdm.tracking.connection import impatient
+from mlsdm.tracking.run import CAUSE, TrackedRun
+from mlsdm.tracking.store import Found, Store
 
-__all__ = ["Store", "TrackedRun"]
+__all__ = ["CAUSE", "Found", "Store", "TrackedRun", "impatient"]

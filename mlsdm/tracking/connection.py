@@ -9,18 +9,32 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from mlsdm.errors import MlsdmError, ParameterError, RunError
 from mlsdm.project import artifact_root, default_store
 
-__all__ = ["connect", "is_server", "one_sentence", "public", "sqlite_file", "store_uri"]
+__all__ = [
+    "connect",
+    "impatient",
+    "is_server",
+    "one_sentence",
+    "public",
+    "sqlite_file",
+    "store_uri",
+]
 
 SQLITE = "sqlite:///"
 ANSWER_SECONDS = 15
 LOCK_SECONDS = 15.0
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 ENVIRONMENT = {
+    # A server may be away for a minute; MLflow's own 7 and 2 wait for four, at each request.
+    RETRIES: "6",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
@@ -57,7 +71,8 @@ def is_server(uri: str) -> bool:
 
 def public(text: str) -> str:
     """Return the text without user names and passwords in its addresses."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+    # Up to the last @ of the word: passwords with an @ or a / in them are met in practice.
+    return re.sub(r"(?<=://)\S*@", "", text)
 
 
 @contextmanager
@@ -124,6 +139,27 @@ def _ask(uri: str) -> None:
             f"store {public(uri)}: the server answers {answer.status_code} {answer.reason}, "
             "not as an MLflow server that lets us in"
         )
+
+
+_hurry: list[str | None] = []  # RETRIES as it was, once for each block that goes on
+_hurrying = Lock()
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Ask a server only once inside: it has been waited for before, or nobody waits any more."""
+    with _hurrying:
+        _hurry.append(_hurry[0] if _hurry else os.environ.get(RETRIES))
+        os.environ[RETRIES] = "0"
+    try:
+        yield
+    finally:
+        with _hurrying:
+            before = _hurry.pop()
+            if not _hurry and before is None:
+                del os.environ[RETRIES]
+            elif not _hurry and before is not None:
+                os.environ[RETRIES] = before
 
 
 def sqlite_file(uri: str) -> Path:

@@ -8,39 +8,56 @@ import json
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import time_ns
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 from mlsdm.errors import RunError
 from mlsdm.record import Record
-from mlsdm.tracking.connection import one_sentence
+from mlsdm.tracking.connection import impatient, one_sentence
 
-__all__ = ["TrackedRun", "shortened"]
+__all__ = ["CAUSE", "TrackedRun", "shortened"]
 
 MOST_METRICS, MOST_PARAMETERS, MOST_BYTES = 1000, 100, 900_000  # MLflow: 1 MB a request
+CAUSE = "mlsdm.cause"  # the tag that says why a run did not finish
 LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000  # characters
 
 
 class TrackedRun:
     """A run that goes on; as a context manager it is ended whatever happens."""
 
-    def __init__(self, client: Any, uri: str, id: str) -> None:
+    def __init__(self, client: Any, uri: str, id: str, time: int = 0) -> None:
         self.id = id
         self._client = client
         self._uri = uri
         self._ended = False
-        self._time = 0
+        self._time = time  # of the last call, in milliseconds
         self._nonfinite: dict[tuple[str, str], int] = {}
         self._duplicates: set[str] = set()
 
-    def log(self, records: Sequence[Record]) -> None:
-        """Keep the records: numbers as metrics, tables and figures as files.
+    def log(
+        self,
+        records: Sequence[Record],
+        *,
+        numbers: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        files: Mapping[str, str | bytes] | None = None,
+        time: int | None = None,
+    ) -> dict[str, float]:
+        """Keep the records, numbers as metrics, tables and figures as files; return the metrics.
 
         Of two under one name the last counts. Numbers that are not finite are only counted.
+
+        Parameters
+        ----------
+        numbers, tags, files
+            Further metrics, short facts, and files by their paths.
+        time
+            Milliseconds since 1970 to write beside the metrics, by default now. MLflow keeps a
+            metric once that is logged again with the same time.
 
         Raises
         ------
@@ -56,40 +73,41 @@ class TrackedRun:
             chosen[key] = record
         self._nonfinite |= {key: record.nonfinite for key, record in chosen.items()}
         points = [point for record in chosen.values() for point in _points(record)]
-        tags = {}
+        points += [(name, value, 0) for name, value in (numbers or {}).items()]
+        facts = dict(tags or {})
         if lost := [name for (_, name), count in self._nonfinite.items() if count]:
             points.append(("nonfinite/count", sum(self._nonfinite.values()), 0))
-            tags["mlsdm.nonfinite"] = ", ".join(lost)
+            facts["mlsdm.nonfinite"] = ", ".join(lost)
         if self._duplicates:
-            tags["mlsdm.duplicates"] = ", ".join(sorted(self._duplicates))
-        self._log_points(points)
-        self._log_files({Path(*key): record for key, record in chosen.items() if key[0]})
-        self.tag(tags)
+            facts["mlsdm.duplicates"] = ", ".join(sorted(self._duplicates))
+        self._log_points(points, time)
+        made = {"/".join(key): record for key, record in chosen.items() if key[0]}
+        self._log_files({**dict(map(_file, made.items())), **(files or {})})
+        self.tag(facts)
+        return {name: value for name, value, _ in points}
 
-    def _log_points(self, points: Sequence[tuple[str, float, int]]) -> None:
+    def _log_points(self, points: Sequence[tuple[str, float, int]], time: int | None) -> None:
         from mlflow.entities import Metric
 
         # Later calls need later times: among equal times MLflow takes the largest value as last.
-        self._time = max(self._time + 1, time.time_ns() // 1_000_000)
+        now = time_ns() // 1_000_000 if time is None else time
+        self._time = max(self._time + 1, now)
         latest = {(name, step): float(value) for name, value, step in points}
         metrics = [Metric(name, value, self._time, step) for (name, step), value in latest.items()]
         with one_sentence(self._uri):
             for batch in _batches(metrics, MOST_METRICS):
                 self._client.log_batch(self.id, metrics=batch, synchronous=True)
 
-    def _log_files(self, chosen: Mapping[Path, Record]) -> None:
-        if not chosen:
+    def _log_files(self, files: Mapping[str, str | bytes]) -> None:
+        if not files:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            for path, record in chosen.items():
-                target = folder / path.parent
-                target.mkdir(parents=True, exist_ok=True)
-                if record.kind == "table":
-                    (target / f"{path.name}.csv").write_text(_csv(record), encoding="utf-8")
-                else:
-                    (target / f"{path.name}.png").write_bytes(record.png)
-            with one_sentence(self._uri):
-                self._client.log_artifacts(self.id, folder)
+        with one_sentence(self._uri), tempfile.TemporaryDirectory() as folder:
+            for path, content in files.items():
+                target = Path(folder, path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                raw = content.encode() if isinstance(content, str) else content
+                target.write_bytes(raw)
+            self._client.log_artifacts(self.id, folder)
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
         """Keep the parameters as text, cut if too long; MLflow lets none be changed later.
@@ -114,23 +132,15 @@ class TrackedRun:
         RunError
             When the store refuses.
         """
+        from mlflow.entities import RunTag
+
+        entities = [RunTag(key, value) for key, value in shortened(tags).items()]
         with one_sentence(self._uri):
-            for key, value in shortened(tags).items():
-                self._client.set_tag(self.id, key, value)
+            for batch in _batches(entities, MOST_PARAMETERS):
+                self._client.log_batch(self.id, tags=batch, synchronous=True)
 
-    def attach(self, path: Path, folder: str = "") -> None:
-        """Keep a file or a folder with the run, below `folder`.
-
-        Raises
-        ------
-        RunError
-            When it cannot be read, or the store refuses.
-        """
-        with one_sentence(self._uri):
-            self._client.log_artifact(self.id, str(path), folder or None)
-
-    def attach_text(self, text: str, name: str) -> None:
-        """Keep a text with the run as the file `name`.
+    def reopen(self) -> None:
+        """Go on after the run has ended; why it did is forgotten.
 
         Raises
         ------
@@ -138,10 +148,20 @@ class TrackedRun:
             When the store refuses.
         """
         with one_sentence(self._uri):
-            self._client.log_text(self.id, text, name)
+            self._client.update_run(self.id, status="RUNNING")
+            if CAUSE in self._client.get_run(self.id).data.tags:
+                self._client.delete_tag(self.id, CAUSE)
+        self._ended = False
 
-    def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"], cause: str = "") -> None:
+    def finish(
+        self,
+        status: Literal["FINISHED", "FAILED", "KILLED"],
+        cause: str = "",
+        time: int | None = None,
+    ) -> None:
         """End the run, whatever becomes of `cause`, which says why it did not come to its end.
+
+        It ends now, or at `time` in milliseconds since 1970.
 
         Raises
         ------
@@ -151,10 +171,10 @@ class TrackedRun:
         with _undisturbed():
             try:
                 if cause:
-                    self.tag({"mlsdm.cause": cause})
+                    self.tag({CAUSE: cause})
             finally:
                 with one_sentence(self._uri):
-                    self._client.set_terminated(self.id, status)
+                    self._client.set_terminated(self.id, status, time)
                 self._ended = True
 
     def fail(self, error: BaseException) -> None:
@@ -163,8 +183,10 @@ class TrackedRun:
         If even that fails, or the cause cannot be kept, a note at `error` says so.
         """
         killed = isinstance(error, KeyboardInterrupt)
+        cause = f"{type(error).__name__}: {error}".removesuffix(": ")
         try:
-            self.finish("KILLED" if killed else "FAILED", f"{type(error).__name__}: {error}")
+            with impatient():
+                self.finish("KILLED" if killed else "FAILED", cause)
         except RunError as second:  # the first error is the one to report
             lacking = "does not hold its cause" if self._ended else "could not be ended"
             error.add_note(f"The run {self.id} {lacking}: {second}")
@@ -219,17 +241,26 @@ def shortened(tags: Mapping[str, str]) -> dict[str, str]:
 def _points(record: Record) -> list[tuple[str, float, int]]:
     """Return the finite numbers of a record as name, value and step.
 
-    What is stated is a number of its own beside the measured one, and the verdict is 1 or 0.
+    What is stated is a number of its own beside the measured one, and the verdict is 1 or 0; so
+    are the bounds of an interval, and how many seeds stand behind it.
     """
     values = zip(record.steps, record.values, strict=True)
     found = [(record.name, value, step) for step, value in values if value is not None]
     if record.value is not None:
         found.append((record.name, record.value, 0))
+    bounds = zip(("low", "high", "n"), record.interval or (), strict=False)
+    found += [(f"interval/{part}/{record.name}", b, 0) for part, b in bounds if b is not None]
     if (verdict := record.judgement) is not None:
         group = "target" if verdict.verdict in ("met", "not met") else "reproduced"
         found.append((f"{group}/{verdict.id}", float(verdict.holds), 0))
         found.append((f"stated/{verdict.id}", verdict.stated_value, 0))
     return found
+
+
+def _file(item: tuple[str, Record]) -> tuple[str, str | bytes]:
+    """Return the path and the content of a table or a figure."""
+    path, record = item
+    return (f"{path}.csv", _csv(record)) if record.kind == "table" else (f"{path}.png", record.png)
 
 
 def _csv(record: Record) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +20,22 @@ from mlsdm.tracking.connection import (
 )
 from mlsdm.tracking.run import TrackedRun, shortened
 
-__all__ = ["Store"]
+__all__ = ["Found", "Store"]
+
+
+PAGE = 1000  # runs a request
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run as the store holds it; of each metric the last value."""
+
+    id: str
+    status: str
+    name: str
+    experiment: str
+    tags: dict[str, str]
+    metrics: dict[str, float]
 
 
 class Store:
@@ -49,6 +66,24 @@ class Store:
     def is_server(self) -> bool:
         """Whether the store is an MLflow server, with an interface of its own."""
         return is_server(self.uri)
+
+    @classmethod
+    def exists(cls, project: Path, uri: str | None = None) -> bool:
+        """Whether there is a store at `uri`: a server, or an SQLite file that was made already.
+
+        Raises
+        ------
+        ParameterError
+            When the address is neither one of an SQLite file nor of an HTTP server.
+        """
+        absolute = store_uri(project, uri)
+        return is_server(absolute) or sqlite_file(absolute).exists()
+
+    @property
+    def state(self) -> Path:
+        """The folder of the driver's own notes: beside the SQLite file, else in the project."""
+        beside = self.project if self.is_server else sqlite_file(self.uri).parent
+        return beside / ".mlsdm"
 
     @property
     def files(self) -> Path | None:
@@ -105,10 +140,12 @@ class Store:
         parameters: Mapping[str, object],
         tags: Mapping[str, str],
         parent: str | None = None,
+        time: int | None = None,
     ) -> TrackedRun:
         """Start a run called `name` in the experiment called `experiment`.
 
-        Parameters longer than MLflow takes are cut.
+        Parameters longer than MLflow takes are cut. It starts now, or at `time` in milliseconds
+        since 1970.
 
         Raises
         ------
@@ -123,7 +160,7 @@ class Store:
         experiment_id = self.experiment(experiment)
         with one_sentence(self.uri):
             made = self._client.create_run(
-                experiment_id, run_name=name, tags=shortened({**tags, **family})
+                experiment_id, time, run_name=name, tags=shortened({**tags, **family})
             )
         run = TrackedRun(self._client, self.uri, made.info.run_id)
         try:
@@ -132,3 +169,75 @@ class Store:
             run.fail(error)
             raise
         return run
+
+    def run(self, run_id: str) -> TrackedRun:
+        """Return a run of the store, to go on with it or to end it."""
+        return TrackedRun(self._client, self.uri, run_id)
+
+    def find(self, experiment: str, tags: Mapping[str, str | None]) -> list[Found]:
+        """Return the runs of an experiment that carry all these tags, the newest first.
+
+        A tag of None may have any value.
+
+        Raises
+        ------
+        RunError
+            When the store refuses.
+        """
+        wanted = [
+            f"tags.`{key}` != ''" if value is None else f"tags.`{key}` = '{value}'"
+            for key, value in tags.items()
+        ]
+        with one_sentence(self.uri):
+            known = self._client.get_experiment_by_name(experiment)
+            found: list[Any] = []
+            token = None
+            while known is not None:
+                page = self._client.search_runs(
+                    [known.experiment_id],
+                    " and ".join(wanted),
+                    max_results=PAGE,
+                    order_by=["attributes.start_time DESC"],
+                    page_token=token,
+                )
+                found += page
+                token = page.token
+                if not token:
+                    break
+        return [_found(run, experiment) for run in found]
+
+    def get(self, run_id: str) -> Found:
+        """Return one run by its id.
+
+        Raises
+        ------
+        RunError
+            When there is none, or the store refuses.
+        """
+        with one_sentence(self.uri):
+            run = self._client.get_run(run_id)
+            experiment = self._client.get_experiment(run.info.experiment_id)
+            return _found(run, experiment.name)
+
+    def read(self, run_id: str, name: str) -> bytes:
+        """Return the content of a file that is kept with a run.
+
+        Raises
+        ------
+        RunError
+            When there is none, or the store refuses.
+        """
+        with one_sentence(self.uri), tempfile.TemporaryDirectory() as folder:
+            return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
+
+
+def _found(run: Any, experiment: str) -> Found:
+    data = run.data
+    return Found(
+        run.info.run_id,
+        run.info.status,
+        run.info.run_name,
+        experiment,
+        dict(data.tags),
+        dict(data.metrics),
+    )

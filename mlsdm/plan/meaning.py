@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def check_meaning(owner: str, values: Mapping[str, object], project: Path) -> No
         With `owner` at the front.
     """
     file = data_file(values, project)
-    if file is not None and not file.is_file():
+    if file is not None and not os.path.isfile(file):  # which refuses a name too long as well
         raise ParameterError(f"{owner}.data: there is no file {file} (got {values['data']!r})")
     engine = values.get("engine")
     if isinstance(engine, Mapping) and engine:
@@ -35,3 +36,18 @@ def check_meaning(owner: str, values: Mapping[str, object], project: Path) -> No
             EngineParams().replace(engine)
         except ParameterError as error:
             raise ParameterError(f"{owner}.engine: {error}") from None
+
+
+def number_kind(name: str) -> type[int] | type[float] | None:
+    """Return what numbers a dotted name of the engine's parameters holds; None for others."""
+    root, *path = name.split(".")
+    if root != "engine":
+        return None
+    from mlsdm.engine.params import EngineParams
+
+    value: object = EngineParams()
+    for part in path:
+        value = getattr(value, part, None)
+    if isinstance(value, float):
+        return float
+    return int if type(value) is int else None

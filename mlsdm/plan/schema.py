@@ -11,10 +11,10 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mlsdm.errors import DataError, ParameterError, nearest
-from mlsdm.sweep.parameter import Parameter, Range
+from mlsdm.plan.parameter import Parameter, Range
 
 __all__ = ["Schema", "read_schema"]
 
@@ -91,7 +91,14 @@ class Schema:
         """The value of every parameter as the notebook has it."""
         return {name: deepcopy(p.default) for name, p in self.parameters.items()}
 
-    def _known(self, name: object) -> Parameter:
+    def find(self, name: object) -> Parameter:
+        """Return the parameter of that name.
+
+        Raises
+        ------
+        ParameterError
+            When there is none.
+        """
         if isinstance(name, str) and name in self.parameters:
             return self.parameters[name]
         tail = nearest(str(name), self.parameters) if self.parameters else "; it has none"
@@ -106,17 +113,19 @@ class Schema:
             For an unknown name, a wrong type, or a value outside the choices or the range.
         """
         for name, value in values.items():
-            parameter = self._known(name)
+            parameter = self.find(name)
             if not parameter.admits(value):
+                choices = [choice for choice in get_args(parameter.type) if type(choice) is str]
                 raise ParameterError(
                     f"{self.notebook}.{name}: must be {parameter.allowed} "
                     f"(got {shortened(value)}; line {parameter.line} of the parameters cell)"
+                    f"{nearest(value, choices) if choices and isinstance(value, str) else ''}"
                 )
         return {**self.defaults, **deepcopy(dict(values))}
 
     def differing(self, values: Mapping[str, object]) -> dict[str, Any]:
         """Return those of `values` that are not what the notebook has anyway."""
-        return {k: v for k, v in values.items() if v != self._known(k).default}
+        return {k: v for k, v in values.items() if v != self.find(k).default}
 
     def parse(self, assignments: Iterable[str]) -> dict[str, Any]:
         """Read ``name=value`` texts by the declared types: 7 stays text for a `str`.
@@ -133,7 +142,7 @@ class Schema:
                 raise ParameterError(f"{self.notebook}: {assignment!r} must be written name=value")
             if name in values:
                 raise ParameterError(f"{self.notebook}.{name}: is given twice")
-            values[name] = self._known(name).read(text)
+            values[name] = self.find(name).read(text)
         self.validate(values)
         return values
 

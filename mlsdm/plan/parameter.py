@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
-import yaml
-
-from mlsdm.sweep import yaml12
+from mlsdm.plan import yaml12
 
 __all__ = ["Parameter", "Range"]
 
@@ -143,7 +141,8 @@ class Parameter:
         if get_origin(self.type) is Literal:
             return next((c for c in get_args(self.type) if str(c) == text), text)
         try:
-            return yaml12.parse(text, yaml.BaseLoader if self.type == list[str] else yaml12.Loader)
+            loader = yaml12.TextLoader if self.type == list[str] else yaml12.Loader
+            return yaml12.parse(text, loader)
         except ValueError:
             return text
 

@@ -1,0 +1,1 @@
+"""What is to be run: typed parameters of notebooks, and sweep files."""

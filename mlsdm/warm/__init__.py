@@ -1,0 +1,1 @@
+"""Kernels that start with their libraries imported: forked, not started from nothing."""
