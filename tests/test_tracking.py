@@ -156,7 +156,8 @@ def test_every_nested_run_ends(store: Store, error: BaseException, status: str) 
         read = client(store).get_run(run.id)
         assert read.info.status == status
         assert read.info.end_time is not None
-        assert read.data.tags["mlsdm.cause"] == f"{type(error).__name__}: {error}"
+        cause = {"FAILED": f"{type(error).__name__}: {error}", "KILLED": "KeyboardInterrupt"}
+        assert read.data.tags["mlsdm.cause"] == cause[status]
     assert client(store).get_run(child.id).data.tags["mlflow.parentRunId"] == parent.id
 
 
