@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from driving import Workers, fresh_store
 from hypothesis import settings
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
@@ -24,6 +26,17 @@ settings.load_profile("mlsdm")
 for _name, _usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
     if hasattr(signal, _name):
         signal.signal(getattr(signal, _name), _usual)
+
+
+@pytest.fixture(autouse=True)
+def _no_database_stays_open() -> Iterator[None]:
+    """MLflow keeps a connection to every store for good; a test has a store, and 1024 files do."""
+    yield
+    if "mlflow.store.tracking.sqlalchemy_store" in sys.modules:
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for engine in SqlAlchemyStore._engine_map.values():
+            engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +75,15 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     path: Path = tmp_path_factory.mktemp("recorded") / "recorded.ipynb"
     nbformat.write(notebook, path)
     return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture
+def store(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """An empty store of an empty project."""
+    return fresh_store(tmp_path_factory, tmp_path)
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
+    """What takes the place of those who run notebooks."""
+    return Workers(monkeypatch)

@@ -14,7 +14,6 @@ from driving import (
     TINY,
     Workers,
     all_runs,
-    fresh_store,
     journals,
     result_of,
     statuses,
@@ -30,16 +29,6 @@ from mlsdm.sweep.job import Source, read_source
 from mlsdm.sweep.outcome import RunOutcome
 from mlsdm.sweep.recorder import recover
 from mlsdm.tracking import Store, TrackedRun
-
-
-@pytest.fixture
-def store(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return fresh_store(tmp_path_factory, tmp_path)
-
-
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
-    return Workers(monkeypatch)
 
 
 @pytest.fixture

@@ -3,18 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from driving import BROKEN, SECONDS, Workers, fresh_store, make_plan, result_of, snapshot
+from driving import BROKEN, SECONDS, Workers, make_plan, result_of, snapshot
 from making import make_notebook
 
 from mlsdm.errors import ParameterError
 from mlsdm.sweep.outlook import outlook
 from mlsdm.sweep.sweeping import Choice, run_plan
 from mlsdm.tracking import Store
-
-
-@pytest.fixture
-def store(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return fresh_store(tmp_path_factory, tmp_path)
 
 
 def test_a_store_that_is_not_there_is_not_made(store: Store) -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import BROKEN, Workers, fresh_store, make_plan, result_of
+from driving import BROKEN, Workers, make_plan, result_of
 
 from mlsdm.errors import ParameterError
 from mlsdm.sweep.job import DRAWN, Job
@@ -21,16 +20,6 @@ from mlsdm.sweep.recorded import (
 from mlsdm.sweep.recorder import BASE, KEY
 from mlsdm.sweep.sweeping import Choice, planned_jobs, run_plan
 from mlsdm.tracking import Store
-
-
-@pytest.fixture
-def store(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return fresh_store(tmp_path_factory, tmp_path)
-
-
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
-    return Workers(monkeypatch)
 
 
 @pytest.fixture

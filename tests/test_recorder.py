@@ -14,7 +14,6 @@ from driving import (
     TINY,
     all_runs,
     artifacts,
-    fresh_store,
     histories,
     journals,
     result_of,
@@ -32,11 +31,6 @@ from mlsdm.sweep.job import Job, Source, read_source
 from mlsdm.sweep.journal import Journal, Ledger
 from mlsdm.sweep.recorder import BASE, DRIVER, KEY, Recorder, recover
 from mlsdm.tracking import Store, TrackedRun
-
-
-@pytest.fixture
-def store(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return fresh_store(tmp_path_factory, tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from driving import (
     TINY,
     Workers,
     all_runs,
-    fresh_store,
     make_plan,
     result_of,
     snapshot,
@@ -43,16 +42,6 @@ if n == 2:
     record("pid", os.getpid())
     record("pids", pd.DataFrame({"x": [1, os.getpid()]}))
 """
-
-
-@pytest.fixture
-def store(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return fresh_store(tmp_path_factory, tmp_path)
-
-
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
-    return Workers(monkeypatch)
 
 
 @pytest.fixture

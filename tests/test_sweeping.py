@@ -16,7 +16,6 @@ from driving import (
     all_runs,
     artifacts,
     children,
-    fresh_store,
     histories,
     journals,
     make_plan,
@@ -38,16 +37,6 @@ from mlsdm.sweep.recorded import PLAN, SWEEP, identity, plan_text
 from mlsdm.sweep.recorder import DRIVER, Recorder
 from mlsdm.sweep.sweeping import Choice, SweepOutcome, planned_jobs, run_plan, settings_of
 from mlsdm.tracking import Store, TrackedRun
-
-
-@pytest.fixture
-def store(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return fresh_store(tmp_path_factory, tmp_path)
-
-
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
-    return Workers(monkeypatch)
 
 
 def sweep(

@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from mlsdm.errors import DataError, RunError
 from mlsdm.execution.pool import GRACE, Cell, Done, Event, Started
-from mlsdm.execution.task import CellError, Result, Task, from_json, to_json
-from mlsdm.execution.worker import failure, save, work
+from mlsdm.execution.task import CALLED_OFF, Result, Task, from_json, to_json
+from mlsdm.execution.worker import failure, save, unfinished, work
 from mlsdm.provenance import code_sha256
 
 __all__ = ["DaskExecutor", "run_on_worker"]
@@ -207,9 +207,7 @@ class DaskExecutor:
 
     def _called_off(self, task: Task) -> Done | _Lost:
         """Put a result for a task that had started, and of which nothing came back."""
-        since = self._since[task.key]
-        error = CellError("stopped", "Stopped", "called off", None)
-        return self._keep(Result(task.key, task.source, since, time.time() - since, error, None))
+        return self._keep(unfinished(task, self._since[task.key], CALLED_OFF))
 
     def _keep(self, result: Result) -> Done | _Lost:
         path = self._spool.absolute() / f"{result.key}.json"

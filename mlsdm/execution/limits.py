@@ -12,7 +12,7 @@ from types import TracebackType
 
 import psutil
 
-from mlsdm.execution.task import CellError, Kind, Task, Usage
+from mlsdm.execution.task import CALLED_OFF, CellError, Task, Usage
 
 __all__ = ["Watch", "call_off", "death", "kill"]
 
@@ -96,7 +96,7 @@ class Watch:
 
     def call_off(self) -> None:
         """Kill the kernel now, as `stop` would a little later."""
-        self._end("stopped", "Stopped", "called off")
+        self._end(CALLED_OFF)
 
     def _run(self) -> None:
         next_sample = 0.0
@@ -117,17 +117,18 @@ class Watch:
             self.call_off()
         elif task.timeout and now - self._began > task.timeout:
             message = f"the notebook took longer than {task.timeout:g} s"
-            self._end("timeout", "NotebookTimeoutError", message)
+            self._end(CellError("timeout", "NotebookTimeoutError", message, None))
         elif task.cell_timeout and now - (self._cell_began or now) > task.cell_timeout:
-            self._end("timeout", "CellTimeoutError", f"took longer than {task.cell_timeout:g} s")
+            message = f"took longer than {task.cell_timeout:g} s"
+            self._end(CellError("timeout", "CellTimeoutError", message, None))
         elif task.memory_limit and self._peak > task.memory_limit:
-            allowed = f"more than the {_size(task.memory_limit)} allowed"
-            self._end("memory", "MemoryLimitError", f"held {_size(self._peak)}, {allowed}")
+            message = f"held {_size(self._peak)}, more than the {_size(task.memory_limit)} allowed"
+            self._end(CellError("memory", "MemoryLimitError", message, None))
 
-    def _end(self, kind: Kind, name: str, message: str) -> None:
+    def _end(self, why: CellError) -> None:
         with self._lock:
             if self.reason is None and not self._over.is_set() and self._find() is not None:
-                self.reason = CellError(kind, name, message, None)
+                self.reason = why
                 self._kill()
 
     def _kill(self) -> None:

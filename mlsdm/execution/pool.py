@@ -18,8 +18,8 @@ from typing import Any, NoReturn, Protocol, Self
 from mlsdm.errors import RunError
 from mlsdm.execution.limits import death
 from mlsdm.execution.process import Message, WorkerProcess
-from mlsdm.execution.task import CellError, Result, Task, to_json
-from mlsdm.execution.worker import failure, save
+from mlsdm.execution.task import CALLED_OFF, Result, Task, to_json
+from mlsdm.execution.worker import failure, save, unfinished
 
 __all__ = ["Cell", "Done", "Event", "Executor", "LocalPool", "Started"]
 
@@ -231,9 +231,7 @@ class LocalPool:
         if self._path(task).exists():  # it died between its last two steps
             self._done(worker, task)
         elif worker.deadline is not None:
-            error = CellError("stopped", "Stopped", "called off", None)
-            took = time.time() - worker.since
-            self._give_up(worker, Result(task.key, task.source, worker.since, took, error, None))
+            self._give_up(worker, unfinished(task, worker.since, CALLED_OFF))
         elif self._deaths[task.key] < ATTEMPTS:
             self._queue.appendleft(task)
         else:

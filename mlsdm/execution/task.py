@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
-__all__ = ["CellError", "Result", "Task", "Usage", "from_json", "to_json"]
+__all__ = ["CALLED_OFF", "CellError", "Result", "Task", "Usage", "from_json", "to_json"]
 
 _T = TypeVar("_T", "Task", "Result")
 Kind = Literal["cell", "kernel", "timeout", "memory", "worker", "stopped"]
@@ -69,6 +69,9 @@ class CellError:
         where = "" if self.cell is None else f"cell {self.cell + 1}: "
         message = " ".join(self.message.split())[:300]
         return f"{where}{self.name}: {message}".removesuffix(": ")
+
+
+CALLED_OFF = CellError("stopped", "Stopped", "called off", None)
 
 
 @dataclass(frozen=True)

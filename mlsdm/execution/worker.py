@@ -21,9 +21,10 @@ from typing import Any
 
 from mlsdm.execution.task import CellError, Result, Task, from_json, to_json
 
-__all__ = ["failure", "lines", "save", "work"]
+__all__ = ["failure", "lines", "save", "unfinished", "work"]
 
-_GRACE = 3.0  # seconds for a clean end, with its folders removed, before a hard one
+# Seconds for a clean end, with its folders removed, before a hard one; longer if nobody waits.
+_GRACE, _GRACE_ALONE = 3.0, 30.0
 
 
 def work(
@@ -44,7 +45,11 @@ def work(
 
 def failure(task: Task, started: float, name: str, message: str) -> Result:
     """Return the result of a task whose worker could not do its work; `started` as in `Result`."""
-    error = CellError("worker", name, message, None)
+    return unfinished(task, started, CellError("worker", name, message, None))
+
+
+def unfinished(task: Task, started: float, error: CellError) -> Result:
+    """Return the result of a task of which nothing came back, because of `error`."""
     return Result(task.key, task.source, started, time.time() - started, error, None)
 
 
@@ -88,7 +93,7 @@ class _Worker:
 
         self._closing.set()
         self._stop.set()
-        last = Timer(_GRACE, force)
+        last = Timer(_GRACE_ALONE if self.alone else _GRACE, force)
         last.daemon = True
         last.start()
         self._tasks.put(None)
