@@ -35,7 +35,7 @@ def read(address: str) -> bytes:
 
 def test_the_interface_shows_the_runs_and_leaves_nothing_behind(sqlite_store: Store) -> None:
     with sqlite_store.start("shown é", "r", parameters={}, tags={}) as run:
-        run.attach_text("seen", "a folder/é.txt")
+        run.log([], files={"a folder/é.txt": "seen"})
     id = sqlite_store.experiment("shown é")
     command = [sys.executable, "-c", SERVE, str(sqlite_store.project), sqlite_store.uri]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

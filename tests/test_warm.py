@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 from nbclient import NotebookClient
@@ -29,7 +30,9 @@ CAPS = {
     "MKL_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "2",
 }
-OPTIONS = ["-Xfrozen_modules=off"]  # of the kernel specification that ipykernel installs
+# Of the installed kernel specification: `ipykernel install` writes some, its wheel has none.
+_COMMAND = KernelSpecManager().get_kernel_spec("python3").argv
+OPTIONS = _COMMAND[1 : _COMMAND.index("-m")]
 WARM = [sys.executable, *OPTIONS, "-m", "ipykernel_launcher", "-f", "connection.json"]
 
 
@@ -257,6 +260,7 @@ def test_a_dead_kernel_has_its_exit_code(code: int, tmp_path: Path) -> None:
 
 OWNER = """
 import os, sys, time
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 KernelProvisionerFactory.instance().default_provisioner_name = "mlsdm-warm"
