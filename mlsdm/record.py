@@ -135,7 +135,8 @@ class Record:
     def _summary(self) -> str:
         words = f"{len(self.values)} values"
         if finite := self._finite:
-            mean = math.fsum(x / len(finite) for x in finite)  # a sum of quotients cannot overflow
+            largest = max(map(abs, finite)) or 1.0  # so that no sum overflows
+            mean = largest * (math.fsum(x / largest for x in finite) / len(finite))
             words += f", min {short(min(finite))}, mean {short(mean)}, max {short(max(finite))}"
             words += f", last {short(self.values[-1])} {self.unit}".rstrip()
         return f"{words}, {self.nonfinite} not finite" if self.nonfinite else words

@@ -79,7 +79,7 @@ def test_the_whole_family_is_killed_also_who_left_the_group() -> None:
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        children = [int(pid) for pid in process.stdout.read1().split()]
+        children = [int(pid) for pid in process.stdout.readline().split()]
         assert len(children) == 2
         with Watch(lambda: process.pid, TASK):
             assert all(map(alive, children))

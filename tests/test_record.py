@@ -14,7 +14,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -84,6 +84,7 @@ def test_numbers_that_are_not_finite_are_none_and_counted(numbers: list[float]) 
 
 
 @given(numbers=st.lists(floats))
+@example(numbers=[sys.float_info.max] * 3)
 def test_every_series_can_be_shown(numbers: list[float]) -> None:
     one = made(numbers)
     shown = module._bundle(one)
