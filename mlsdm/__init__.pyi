@@ -1,4 +1,4 @@
-from . import analysis, evidence, rng, streams
+from . import analysis, audit, evidence, rng, streams
 from .engine.controller import CognitiveController, Outcome, Reason
 from .engine.lattice import LatticeParams, PhaseEntangledLatticeMemory, Recall
 from .engine.moral import MoralFilter, MoralParams
@@ -31,6 +31,7 @@ __all__ = [
     "Stream",
     "SynapseParams",
     "analysis",
+    "audit",
     "evidence",
     "record",
     "rng",

@@ -16,8 +16,9 @@ from typing import Any
 
 from mlsdm.errors import DataError
 
-__all__ = ["THREAD_CAPS", "Provenance", "code_sha256", "collect", "file_sha256"]
+__all__ = ["SOURCE", "THREAD_CAPS", "Provenance", "code_sha256", "collect", "file_sha256"]
 
+SOURCE = "mlflow.source.name"  # the tag of the notebook's path
 THREAD_CAPS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -58,7 +59,7 @@ class Provenance:
     def tags(self) -> dict[str, str]:
         """Return the short facts as MLflow tags, under MLflow's own names where it has them."""
         tags = {
-            "mlflow.source.name": self.notebook,
+            SOURCE: self.notebook,
             "mlflow.source.type": "NOTEBOOK",
             "mlsdm.notebook_sha256": self.notebook_sha256,
             "mlsdm.version": self.version,

@@ -17,13 +17,13 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mlsdm.display import html_table, short, sparkline, text_table
 from mlsdm.errors import DataError, ParameterError
-from mlsdm.evidence import Judgement, judge, targets
-from mlsdm.recordable import Cell, content
+from mlsdm.evidence import Judgement, claims, judge
+from mlsdm.recordable import Cell, Dataset, content
 
 if TYPE_CHECKING:
     import nbformat
 
-__all__ = ["MIME", "RESERVED", "Record", "check_name", "record", "records"]
+__all__ = ["MIME", "RESERVED", "Record", "artifact_path", "check_name", "record", "records"]
 
 MIME = "application/vnd.mlsdm.record.v1+json"
 
@@ -31,6 +31,15 @@ _PART = re.compile(r"\w(?:[\w .\-]*\w)?")
 
 RESERVED = ("target", "reproduced", "stated", "nonfinite", "interval", "kernel", "sweep")
 """The groups of metrics that mlsdm writes itself."""
+
+_KIND_OF = {
+    **dict.fromkeys(("value", "interval", "judgement"), "metric"),
+    **dict.fromkeys(("steps", "values"), "series"),
+    **dict.fromkeys(("columns", "rows"), "table"),
+    "png": "figure",
+    "dataset": "dataset",
+}
+_FILES = {"table": ("tables", ".csv"), "figure": ("figures", ".png")}  # folder and suffix
 
 
 def check_name(owner: str, name: object) -> str:
@@ -51,15 +60,21 @@ def check_name(owner: str, name: object) -> str:
     )
 
 
+def artifact_path(kind: Literal["table", "figure"], name: str) -> str:
+    """Return where the file of a table or a figure lies among those of its run."""
+    folder, suffix = _FILES[kind]
+    return f"{folder}/{name}{suffix}"
+
+
 @dataclass(frozen=True)
 class Record:
-    """One result: a number, a series over steps, a table or a figure.
+    """One result: a number, a series over steps, a table or a figure; or a dataset it is made from.
 
     Numbers that are not finite are None, and counted in `nonfinite`. The `interval` of a metric
     that is a mean over seeds is its bounds, None where there are none, and how many seeds.
     """
 
-    kind: Literal["metric", "series", "table", "figure"]
+    kind: Literal["metric", "series", "table", "figure", "dataset"]
     name: str
     unit: str = ""
     value: float | None = None
@@ -71,6 +86,7 @@ class Record:
     png: bytes = field(default=b"", repr=False)
     nonfinite: int = 0
     judgement: Judgement | None = None
+    dataset: Dataset | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
         strict=True, extra="forbid", allow_inf_nan=False
@@ -85,17 +101,24 @@ class Record:
             )
         if self.kind == "metric" and self.value is None and self.nonfinite != 1:
             raise ParameterError(f"record.value: {self.name!r} holds no number")
+        if self.kind == "dataset" and self.dataset is None:
+            raise ParameterError(f"record.value: {self.name!r} must hold a dataset")
+        for part, kind in _KIND_OF.items():
+            if kind != self.kind and getattr(self, part) not in (None, (), b""):
+                raise ParameterError(
+                    f"record.{part}: must belong to a {kind} (got the {self.kind} {self.name!r})"
+                )
         low, high, n = self.interval or (None, None, 0)
         ordered = low is None or high is None or low <= high
-        if self.interval and (self.kind != "metric" or not ordered or n < 0):
+        if not ordered or n < 0:
             raise ParameterError(
-                f"record.value: the interval of {self.name!r} must belong to a metric, its bounds "
-                f"in order and its seeds at least 0 (got {self.interval!r})"
+                f"record.value: the interval of {self.name!r} must have its bounds in order and at "
+                f"least 0 seeds (got {self.interval!r})"
             )
         if any(not -(2**63) <= step < 2**63 for step in self.steps):
             raise ParameterError(f"record.value: the steps of {self.name!r} must fit in 64 bits")
         # Else the file of one could stand where another one's folder must be.
-        suffix = {"table": ".csv", "figure": ".png"}.get(self.kind)
+        _, suffix = _FILES.get(self.kind, ("", ""))
         if suffix and any(part.endswith(suffix) for part in self.name.split("/")[:-1]):
             raise ParameterError(
                 f"record.name: no group of a {self.kind} may end in {suffix} (got {self.name!r})"
@@ -118,7 +141,7 @@ class Record:
         if self.kind == "table":
             unit = f" [{self.unit}]" if self.unit else ""
             return f"{self.name}: {len(self.rows)} rows × {len(self.columns)} columns{unit}"
-        return f"{self.name}: figure"
+        return f"{self.name}: {'figure' if self.dataset is None else self.dataset.text}"
 
     @property
     def _spread(self) -> str:
@@ -148,7 +171,7 @@ def _schema() -> TypeAdapter[Record]:
 
 
 def record(name: str, value: object, *, unit: str = "", stated: str | None = None) -> None:
-    """Show a result of a notebook, and leave it in the notebook's output for MLflow.
+    """Show a result of a notebook, or its data, and leave it in the notebook's output for MLflow.
 
     Parameters
     ----------
@@ -157,8 +180,9 @@ def record(name: str, value: object, *, unit: str = "", stated: str | None = Non
     value : object
         A real number, or an Interval as `mlsdm.analysis.statistics` makes it (a metric, which keeps
         the bounds); a 1-d array, list or pandas Series of numbers (a series; an integer index gives
-        its steps); a DataFrame (a table; an integer index without a name is left out); or a
-        matplotlib Figure, which is closed afterwards.
+        its steps); a DataFrame (a table; an integer index without a name is left out); a matplotlib
+        Figure, which is closed afterwards; or a Stream (a dataset, of which only what is known
+        about it is kept, and a digest).
     unit : str
         The unit of the numbers, such as ``"ms"``.
     stated : str, optional
@@ -188,7 +212,7 @@ def _judged(made: Record, stated: str) -> Record:
     if made.kind != "metric":
         raise ParameterError(f"record.stated: only a metric can be judged (got a {made.kind})")
     judgement = judge(stated, math.nan if made.value is None else made.value)
-    unit = targets()[stated].unit if stated in targets() else made.unit
+    unit = claims()[stated].unit or made.unit
     if made.unit not in ("", unit):
         raise ParameterError(f"record.unit: {stated!r} is stated in {unit} (got {made.unit!r})")
     return dataclasses.replace(made, unit=unit, judgement=judgement)

@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import io
+import json
 import math
+import re
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict
 
 from mlsdm.analysis.interval import Interval
 from mlsdm.checks import as_whole
 from mlsdm.errors import ParameterError
+from mlsdm.streams.stream import Stream
 
-__all__ = ["Cell", "content"]
+__all__ = ["Cell", "Dataset", "content"]
 
 Cell = bool | int | float | str | None
 """One cell of a recorded table."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is known of a stream, and a SHA-256 of its arrays and texts; None for what it lacks."""
+
+    source: str
+    events: int
+    toxic_share: float | None
+    scorer: str | None
+    dimension: int | None
+    digest: str
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False
+    )
+
+    def __post_init__(self) -> None:
+        share = 0.0 if self.toxic_share is None else self.toxic_share
+        dimension = 0 if self.dimension is None else self.dimension
+        digest = re.fullmatch("[0-9a-f]{64}", self.digest)
+        if min(self.events, dimension) < 0 or not 0 <= share <= 1 or not digest:
+            raise ParameterError(
+                "record.value: a dataset must have at least 0 events and dimensions, a toxic share "
+                f"in [0, 1] and a SHA-256 (got {self!r})"
+            )
+
+    @property
+    def text(self) -> str:
+        """The dataset in a few words."""
+        parts = [f"{self.events} events"]
+        if self.toxic_share is not None:
+            parts.append(f"{self.toxic_share:.1%} toxic")
+        if self.dimension is not None:
+            parts.append(f"{self.dimension}-d vectors")
+        if self.scorer is not None:
+            parts.append(f"scored by {self.scorer}")
+        return f"{', '.join(parts)}; {self.source or 'no source given'}"
 
 
 def content(value: object) -> dict[str, Any]:
@@ -31,7 +75,7 @@ def content(value: object) -> dict[str, Any]:
     value : object
         A real number; an Interval, whose mean is the number; a 1-d array, list or pandas Series of
         numbers, whose integer index gives the steps; a DataFrame, whose integer index without a
-        name is taken as row numbers and left out; or a matplotlib Figure.
+        name is taken as row numbers and left out; a Stream; or a matplotlib Figure.
 
     Raises
     ------
@@ -42,6 +86,8 @@ def content(value: object) -> dict[str, Any]:
         return _table(value)
     if isinstance(value, Interval):
         return _interval(value)
+    if isinstance(value, Stream):
+        return {"kind": "dataset", "dataset": _dataset(value)}
     steps: Sequence[int] | None = None
     array: Any = value
     if isinstance(value, pd.Series):
@@ -68,6 +114,27 @@ def _interval(value: Interval) -> dict[str, Any]:
         raise ParameterError(f"record.value: an Interval must hold numbers (got {value!r})")
     n = as_whole("record.value.n", value.n, 0)
     return {**mean, "interval": (low["value"], high["value"], n)}
+
+
+def _dataset(stream: Stream) -> Dataset:
+    digest = hashlib.sha256()
+    for name in ("moral_values", "vectors", "toxic"):
+        if (part := getattr(stream, name)) is not None:
+            array = np.ascontiguousarray(part)
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            digest.update(f"{name} {little.dtype.str} {little.shape}\n".encode())
+            digest.update(little.data)
+    if stream.texts is not None:
+        digest.update(json.dumps(["texts", *stream.texts]).encode())
+    known = stream.toxic is not None and len(stream) > 0
+    return Dataset(
+        source=stream.source,
+        events=len(stream),
+        toxic_share=float(np.mean(stream.need_toxic())) if known else None,
+        scorer=stream.scorer,
+        dimension=None if stream.vectors is None else int(stream.vectors.shape[1]),
+        digest=digest.hexdigest(),
+    )
 
 
 def _steps(index: pd.Index[Any]) -> list[int] | None:
@@ -120,7 +187,8 @@ def _png(value: object) -> bytes:
     if not isinstance(value, Figure):
         raise ParameterError(
             "record.value: must be a real number, an Interval, a 1-d array, list or pandas Series "
-            f"of numbers, a DataFrame or a matplotlib Figure (got {type(value).__name__})"
+            "of numbers, a DataFrame, a Stream or a matplotlib Figure "
+            f"(got {type(value).__name__})"
         )
     image = io.BytesIO()
     value.savefig(image, format="png", bbox_inches="tight", metadata={"Software": None})

@@ -21,7 +21,7 @@ from typing import IO
 from mlsdm.errors import RunError
 from mlsdm.tracking import Store
 
-__all__ = ["Server", "serve_ui", "server"]
+__all__ = ["Server", "links", "serve_ui", "server"]
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
@@ -196,20 +196,45 @@ def serve_ui(
             _interruptible(),
             server([*arguments, "--no-serve-artifacts"], project, port) as running,
         ):
-            _announce(running.address, store.experiments(), open_browser)
+            _announce(running.address, links(running.address, store), open_browser)
             running.wait()
     except KeyboardInterrupt:
         print("ui: stopped", flush=True)
 
 
-def _announce(address: str, experiments: dict[str, str], open_browser: bool) -> None:
-    # MLflow opens in a view for language models that does not list the runs.
-    pages = {
-        name: f"{address}/#/experiments/{id}/runs?workflowType=machine_learning"
-        for name, id in experiments.items()
-    }
+def links(address: str, store: Store) -> dict[str, dict[str, str]]:
+    """Return for each experiment the pages that show at once its runs, its charts, and its sweep.
+
+    MLflow opens in a view for language models that lists no runs. What a run or a sweep has left
+    with its experiment is opened as a view of its own, with a column for all that varies.
+
+    Raises
+    ------
+    RunError
+        When the store refuses.
+    """
+    from mlsdm.sweep.recorded import SWEEP
+    from mlsdm.sweep.view import VIEW
+
+    viewed = store.with_view(VIEW)
+    pages = {}
+    for name, id in store.experiments().items():
+        runs, kind = f"{address}/#/experiments/{id}/runs", "?workflowType=machine_learning"
+        view = f"&viewStateShareKey={VIEW}" if name in viewed else ""
+        pages[name] = {
+            "runs": f"{runs}{kind}{view}",
+            "charts": f"{runs}{kind}&compareRunsMode=CHART{view}",
+        }
+        if sweeps := store.find(name, {SWEEP: None}):
+            pages[name]["sweep"] = f"{runs}/{sweeps[0].id}{kind}"
+    return pages
+
+
+def _announce(address: str, pages: dict[str, dict[str, str]], open_browser: bool) -> None:
     print(f"MLflow: {address}", flush=True)
-    for name, page in pages.items():
-        print(f"  {name}: {page}", flush=True)
+    for name, found in pages.items():
+        print(name, *(f"  {what:6} {page}" for what, page in found.items()), sep="\n")
+    sys.stdout.flush()
     if open_browser:
-        webbrowser.open(next(iter(pages.values()), address))
+        first: dict[str, str] = next(iter(pages.values()), {})
+        webbrowser.open(first.get("runs", address))

@@ -40,14 +40,14 @@ def make_project(project: Path, store: Store) -> Path:
     """Make a project, its store copied from one that exists: a fresh one is slow."""
     make_notebook(project / "notebooks" / "01-records.ipynb", PARAMETERS, RECORDS)
     make_notebook(project / "notebooks" / "02-fails.ipynb", "n: int = 1", "1 / 0")
-    make_notebook(project / "notebooks" / "05-sleeps.ipynb", "n: int = 1", SLEEPS)
+    make_notebook(project / "notebooks" / "17-sleeps.ipynb", "n: int = 1", SLEEPS)
     plans = {
         "met": "question: Is it 2?\nnotebook: 01-records\nsweep: {n: [2]}\n"
         "thresholds: {a/n: {min: 2, max: 2}}",
         "missed": "notebook: 01-records\nsweep: {n: [1]}\n"
         "thresholds: {a/n: {min: 2}, a/none: {min: 0}}",
         "fails": "notebook: 02-fails\nsweep: {n: [1]}",
-        "sleeps": "notebook: 05-sleeps\nsweep: {n: [1, 2, 3]}\nworkers: 2",
+        "sleeps": "notebook: 17-sleeps\nsweep: {n: [1, 2, 3]}\nworkers: 2",
     }
     (project / "experiments").mkdir()
     for name, text in plans.items():

@@ -196,7 +196,7 @@ class Project:
     def whole(self, run: Run) -> None:
         """A finished run holds its numbers once, and its files."""
         client, n = self.client, int(run.data.metrics["a/n"])
-        assert run.data.params == ({} if n == 1 else {"n": str(n)})
+        assert run.data.params == {"n": str(n)}
         assert "mlsdm.cause" not in run.data.tags
         expected = {"a/n": [n], "a/double": [2 * n], "a/series": [n + 0.5, n + 1.5, n + 2.5]}
         for name, numbers in expected.items():

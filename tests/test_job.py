@@ -13,7 +13,7 @@ from making import make_notebook
 
 from mlsdm.errors import DataError, ParameterError
 from mlsdm.record import MIME, records
-from mlsdm.sweep.job import DATA_PACKAGES, DRAWN, Job, Source, read_source
+from mlsdm.sweep.job import DATA_PACKAGES, DRAWN, Job, Source, read_source, titled
 
 CELL = """n: int = 1  # in [1, 100]
 mode: str = "fine"
@@ -219,3 +219,35 @@ def test_a_task_carries_nothing_of_what_the_notebook_stores_of_an_earlier_run(
     source = read_source(path, tmp_path)
     assert records(nbformat.reads(source.text, as_version=4)) == []
     assert "old" in path.read_text(encoding="utf-8")
+
+
+def test_parts_of_a_mapping_are_shown_by_dotted_names(tmp_path: Path) -> None:
+    cell = "engine: dict = {}\nother: dict = {}\n"
+    source = read_source(make_notebook(tmp_path / "a.ipynb", cell), tmp_path)
+    engine = {"moral": {"step": 0.1}, "dim": 8}
+    job = source.job({"engine": engine, "other": {"a b": 1}})
+    assert job.parameters == {"engine": engine, "other": {"a b": 1}}
+    expected = {"engine.moral.step": 0.1, "engine.dim": 8, "other": {"a b": 1}}
+    assert job.differing == expected
+    assert job.title.startswith("step=0.1, dim=8, other=")
+    both = {"moral": {"step": 0.1}, "rhythm": {"clock": "commit"}}
+    assert source.job({"engine": both}).title == "step=0.1, clock=commit"
+    assert titled({"a.x": 1, "b.x": 2}, "") == "a.x=1, b.x=2"
+    assert source.job({"other": {}}).differing == {}
+
+
+def test_in_a_sweep_what_varies_is_shown_even_if_it_is_the_notebooks_own(source: Source) -> None:
+    job = source.job({"mode": "b"}, varied={"n": 1})
+    assert job.differing == {"n": 1, "seed": job.seed}  # which was drawn
+    odd = source.job({"n": 2, "seed": 1}, varied={"a(b": 1})
+    assert odd.differing == {"n": 2, "seed": 1}  # MLflow could not hold the other
+
+
+def test_a_job_carries_what_its_run_can_be_found_by(tmp_path: Path) -> None:
+    path = make_notebook(tmp_path / "a.ipynb", "engine: dict = {}\n")
+    content = json.loads(path.read_text())
+    content["cells"][0]["source"] = "**Question.** Its own?"
+    path.write_text(json.dumps(content))
+    source = read_source(path, tmp_path)
+    assert source.job({}).tags == {"question": "Its own?", "preset": "default"}
+    assert source.job({}, question="The sweep's?").tags["question"] == "The sweep's?"

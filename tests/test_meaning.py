@@ -62,3 +62,9 @@ def test_a_plan_of_too_many_runs_is_refused(tmp_path: Path) -> None:
     plan.write_text(f"notebook: a\nsweep:\n  n: {list(range(201))}\nseeds: 100\n")
     with pytest.raises(ParameterError, match=r"must make at most 10000 runs \(got 20100\)"):
         load_plan(plan, tmp_path)
+
+
+def test_a_claim_is_known_before_anything_starts(tmp_path: Path) -> None:
+    check_meaning("05", {"claim": "moral.industry"}, tmp_path)
+    with pytest.raises(ParameterError, match=r"^05\.claim: nothing is stated under 'moral\.ind"):
+        check_meaning("05", {"claim": "moral.industri"}, tmp_path)

@@ -19,6 +19,7 @@ SMALL = {
     "02-moral-adaptation": {"shares": [0.0, 0.5, 1.0], "n_events": 100, "n_seeds": 5},
     "03-real-text": {"n_comments": 300, "n_queries": 30, "n_events": 100, "n_seeds": 3},
     "04-targets": {"capacity": 500, "n_events": 500, "n_queries": 20, "n_callers": 50},
+    "05-claims": {"n_seeds": 3, "n_blocks": 2, "claim": "latency.p50"},
 }
 OWN = {
     "01-phase-behaviour": {"n_queries": 5},

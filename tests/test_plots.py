@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,3 +116,104 @@ def test_a_short_run_shows_the_second_half_of_its_orbit(runs):
     short = mlsdm.simulate(mlsdm.EngineParams(), None, np.full(50, 0.8))
     (axis,) = plots.limit_cycle({"short": short}, target=0.5, dead_band=0.05).axes
     assert len(axis.lines[0].get_ydata()) == 25
+
+
+def test_the_pictures_are_loaded_when_they_are_drawn():
+    code = "import sys; from mlsdm.analysis import plots; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    assert all(hasattr(plots, name) for name in plots.__all__)
+    with pytest.raises(AttributeError):
+        plots.pie  # noqa: B018
+
+
+def plane_table():
+    """Two policies at three toxic shares; the first share has no toxic event."""
+    rows = []
+    for policy, offset in (("adaptive", 0.1), ("fixed", 0.0)):
+        for share in (0.0, 0.2, 0.8):
+            for measure, mean in (("safe refused", 0.5 - share / 2), ("toxic passed", share / 2)):
+                if share or measure == "safe refused":
+                    rows.append((policy, share, measure, mean + offset))
+    table = pd.DataFrame(rows, columns=["policy", "toxic_share", "measure", "mean"])
+    return table.assign(low=table["mean"] - 0.01, high=table["mean"] + 0.02)
+
+
+def test_the_errors_plane_has_a_line_a_policy_and_a_point_a_toxic_share():
+    figure = plots.errors_plane(plane_table(), "t")
+    (axis,) = figure.axes
+    lines = {bars.get_label(): bars.lines[0] for bars in axis.containers}
+    np.testing.assert_allclose(lines["adaptive"].get_xydata(), [[0.5, 0.2], [0.2, 0.5]])
+    np.testing.assert_allclose(lines["fixed"].get_xydata(), [[0.4, 0.1], [0.1, 0.4]])
+    assert [text.get_text() for text in axis.texts] == ["0.2", "0.8"] * 2
+    assert axis.get_xlabel() == "safe refused, share of safe events"
+    assert axis.get_ylabel() == "toxic passed, share of toxic events"
+    (horizontal, vertical) = axis.containers[0].lines[2]
+    np.testing.assert_allclose(horizontal.get_segments()[0], [[0.49, 0.2], [0.52, 0.2]])
+    np.testing.assert_allclose(vertical.get_segments()[0], [[0.5, 0.19], [0.5, 0.22]])
+
+
+def test_toxic_shares_in_one_place_have_one_label():
+    table = plane_table()
+    table.loc[table["policy"] == "fixed", ["mean", "low", "high"]] = 0.0
+    (axis,) = plots.errors_plane(table).axes
+    assert [text.get_text() for text in axis.texts] == ["0.2", "0.8", "0.2 to 0.8"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (plane_table().drop(columns="low"), "must have the column 'low'"),
+        (plane_table().query("measure == 'safe refused'"), "must hold both errors"),
+        (pd.concat([plane_table()] * 2), "must hold each policy, toxic share and measure once"),
+        (plane_table().iloc[:0], "at least one row"),
+    ],
+)
+def test_the_errors_plane_refuses_what_it_cannot_draw(table, message):
+    with pytest.raises(mlsdm.ParameterError, match=rf"errors_plane\.table: .*{message}"):
+        plots.errors_plane(table)
+
+
+def test_level_norms_have_a_panel_a_run_and_dash_the_gates_by_norm(runs):
+    figure = plots.level_norms(runs, n_events=100)
+    published, default = figure.axes
+    for axis, result in zip(figure.axes, runs.values(), strict=True):
+        for line, norms in zip(axis.lines[:3], result.norms[:100].T, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), norms)
+        assert axis.get_ylabel() == "Euclidean norm"
+        assert axis.get_yscale() == "symlog"
+        assert axis.get_ylim()[0] < 0  # an empty level shows
+    assert [line.get_ydata()[0] for line in default.lines[3:]] == [1.2, 2.5]
+    assert [text.get_text() for text in default.texts] == ["gate of L1: 1.2", "gate of L2: 2.5"]
+    assert len(published.lines) == 3
+    assert default.get_xlabel() == "event"
+
+
+def test_level_norms_refuse_a_run_without_vectors(runs):
+    empty = mlsdm.simulate(mlsdm.EngineParams(), None, np.full(5, 0.8))
+    with pytest.raises(mlsdm.ParameterError, match=r"vectors=None in 'empty'"):
+        plots.level_norms({**runs, "empty": empty})
+
+
+def test_recall_by_phase_shows_held_and_found_and_says_where_nothing_is():
+    table = interval_table(
+        engine=["a"] * 3 + ["b"] * 4,
+        phase=["wake", "wake", "sleep", "wake", "wake", "sleep", "sleep"],
+        measure=["held", "found", "held", "held", "found", "held", "found"],
+    )
+    held, found = plots.recall_by_phase(table).axes
+    assert held.get_ylabel() == "held, share of what was stored"
+    assert found.get_ylabel() == "found, share of what is held"
+    assert [bar.get_height() for bar in held.patches] == [0.5] * 4
+    np.testing.assert_array_equal(
+        [bar.get_height() for bar in found.patches], [0.5, 0.5, np.nan, 0.5]
+    )
+    assert [text.get_text() for text in found.texts if text.get_text() == "none"] == ["none"]
+    assert [label.get_text() for label in found.get_xticklabels()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("column", "wrong"), [("phase", "dusk"), ("measure", "rows")])
+def test_recall_by_phase_refuses_another_phase_or_measure(column, wrong):
+    table = interval_table(engine=["a"], phase=["wake"], measure=["held"]).assign(**{column: wrong})
+    with pytest.raises(mlsdm.ParameterError, match=rf"{column} must be .* \(got '{wrong}'\)"):
+        plots.recall_by_phase(table)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import math
@@ -24,10 +25,19 @@ from mlsdm.errors import DataError, ParameterError
 from mlsdm.evidence import claims, judge
 from mlsdm.record import MIME, Record, record, records
 from mlsdm.recordable import content
+from mlsdm.streams import Stream
 
 # The public function of that name may hide the module as an attribute of the package.
 module = importlib.import_module("mlsdm.record")
 PNG = b"\x89PNG\r\n\x1a\n"
+DATASET = {
+    "source": "s",
+    "events": 3,
+    "toxic_share": 0.5,
+    "scorer": None,
+    "dimension": None,
+    "digest": "0" * 64,
+}
 names = st.from_regex(module._PART, fullmatch=True).filter(
     lambda name: len(name.encode()) <= 200 and name not in module.RESERVED
 )
@@ -53,6 +63,20 @@ values = st.one_of(
         ).map(lambda columns: pd.DataFrame(columns, dtype=object))
     ),
 )
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Stream:
+    """A stream with some of its parts."""
+    n = draw(st.integers(0, 5))
+    parts: dict[str, Any] = {"moral_values": np.linspace(0, 1, n)}
+    if draw(st.booleans()):
+        parts["vectors"] = np.ones((n, draw(st.integers(1, 4))), np.float32)
+    if draw(st.booleans()):
+        parts["toxic"] = np.arange(n) % 2 == 0
+    if draw(st.booleans()):
+        parts["texts"] = [draw(st.text(max_size=5)) for _ in range(n)]
+    return Stream(**parts, source=draw(st.text(max_size=9)), scorer=draw(st.none() | st.text()))
 
 
 def notebook_of(*made: Record) -> nbformat.NotebookNode:
@@ -91,6 +115,56 @@ def test_every_series_can_be_shown(numbers: list[float]) -> None:
     assert shown["text/plain"].startswith(f"x: {len(numbers)} values")
     assert "inf" not in shown["text/html"]
     assert "nan" not in shown["text/html"]
+
+
+@given(stream=streams())
+def test_of_a_dataset_what_is_known_is_read_back(stream: Stream) -> None:
+    one = made(stream, "data/stream")
+    assert records(notebook_of(one)) == [one]
+    data = one.dataset
+    assert data is not None
+    assert (data.events, data.source, data.scorer) == (len(stream), stream.source, stream.scorer)
+    known = stream.toxic is not None and len(stream) > 0
+    assert data.toxic_share == (stream.need_toxic().mean() if known else None)
+    assert data.dimension == (None if stream.vectors is None else stream.vectors.shape[1])
+    assert one.text == f"data/stream: {data.text}"
+
+
+def test_a_digest_tells_datasets_apart() -> None:
+    values, toxic = np.array([0.1, 0.9]), np.array([True, False])
+    vectors = np.eye(2, dtype=np.float32)
+    base = Stream(values, vectors, toxic, ["a", "b"], source="s")
+    others = [
+        dataclasses.replace(base, moral_values=np.array([0.1, 0.8])),
+        dataclasses.replace(base, vectors=vectors[::-1].copy()),
+        dataclasses.replace(base, vectors=None),
+        dataclasses.replace(base, toxic=~toxic),
+        dataclasses.replace(base, toxic=None),
+        dataclasses.replace(base, texts=["a", "c"]),
+        dataclasses.replace(base, texts=None),
+    ]
+    digests = [made(stream).dataset.digest for stream in (base, *others)]  # type: ignore[union-attr]
+    assert len(set(digests)) == len(digests)
+    # Where it lies, what it is called and how its bytes are ordered makes no other dataset.
+    swapped = values.astype(">f8")
+    strided = np.asfortranarray(vectors)
+    same = dataclasses.replace(base, moral_values=swapped, vectors=strided, source="elsewhere")
+    assert made(same).dataset.digest == digests[0]  # type: ignore[union-attr]
+
+
+def test_a_dataset_is_shown_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = Stream(
+        np.array([0.1, 0.9, 0.8]),
+        np.zeros((3, 4), np.float32),
+        np.array([True, False, False]),
+        source="comments",
+        scorer="vader",
+    )
+    record("data/comments", stream)
+    line = "data/comments: 3 events, 33.3% toxic, 4-d vectors, scored by vader; comments\n"
+    assert capsys.readouterr().out == line
+    record("data/bare", Stream(np.array([0.5])))
+    assert capsys.readouterr().out == "data/bare: 1 events; no source given\n"
 
 
 def test_a_judgement_and_a_figure_are_read_back() -> None:
@@ -274,8 +348,8 @@ def test_outside_a_notebook_the_text_is_printed(capsys: pytest.CaptureFixture[st
 
 
 def test_a_metric_is_held_to_what_is_stated(capsys: pytest.CaptureFixture[str]) -> None:
-    id, claim = next(iter(claims().items()))
-    record("claim", claim.stated, stated=id)
+    claim = claims()["moral.toxic_rejection"]
+    record("claim", claim.stated, stated=claim.id)
     assert capsys.readouterr().out.endswith(": reproduced\n")
     record("P50", math.nan, stated="latency.p50")
     assert capsys.readouterr().out.endswith(": not met\n")
@@ -335,6 +409,18 @@ def test_an_executed_notebook_holds_its_records(recorded: nbformat.NotebookNode)
         ({"kind": "metric", "name": "x", "value": 1.0, "more": 1}, "more: Unexpected"),
         ({"kind": "figure", "name": "x"}, "'x' has no PNG image"),
         ([], "Input should be"),
+        ({"kind": "dataset", "name": "x"}, "'x' must hold a dataset"),
+        ({"kind": "metric", "name": "x", "value": 1.0, "dataset": DATASET}, "to a dataset"),
+        ({"kind": "dataset", "name": "x", "dataset": DATASET, "value": 1.0}, "to a metric"),
+        ({"kind": "figure", "name": "x", "steps": [1], "values": [1.0]}, "to a series"),
+        ({"kind": "series", "name": "x", "columns": ["a"]}, "to a table"),
+        ({"kind": "dataset", "name": "x", "dataset": {}}, "dataset: source: "),
+        ({"kind": "dataset", "name": "x", "dataset": {**DATASET, "more": 1}}, "dataset: more: "),
+        ({"kind": "dataset", "name": "x", "dataset": {**DATASET, "events": 1.5}}, "events: Input"),
+        ({"kind": "dataset", "name": "x", "dataset": {**DATASET, "events": -1}}, "at least 0"),
+        ({"kind": "dataset", "name": "x", "dataset": {**DATASET, "digest": "a"}}, "a SHA-256"),
+        ({"kind": "dataset", "name": "x", "dataset": {**DATASET, "toxic_share": 2.0}}, "share"),
+        ({"kind": "dataset", "name": "x", "dataset": {**DATASET, "dimension": -1}}, "dimensions"),
     ],
 )
 def test_a_malformed_record_names_its_cell(payload: object, message: str) -> None:

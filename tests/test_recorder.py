@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from driving import (
     SECONDS,
@@ -23,9 +24,12 @@ from driving import (
 from making import make_notebook
 
 from mlsdm.errors import RunError
+from mlsdm.evidence import judge
 from mlsdm.execution.task import CellError, Result
 from mlsdm.execution.worker import save
-from mlsdm.record import MIME
+from mlsdm.record import MIME, Record, _bundle
+from mlsdm.recordable import content
+from mlsdm.streams import Stream
 from mlsdm.sweep.driver import Settings
 from mlsdm.sweep.job import Job, Source, read_source
 from mlsdm.sweep.journal import Journal, Ledger
@@ -125,6 +129,33 @@ def test_a_run_holds_all_that_there_is_to_know(store: Store, desk: Desk) -> None
     assert store.read(outcome.run_id, "diff.patch") == b"+ a line"
     kept = nbformat.reads(store.read(outcome.run_id, "tiny.ipynb").decode(), as_version=4)
     assert kept.cells[-1].execution_count == 1
+
+
+def test_a_run_can_be_found_by_its_question_its_preset_and_its_verdict(store: Store) -> None:
+    from nbformat.v4 import new_markdown_cell, new_notebook, reads, writes
+
+    path = make_notebook(store.project / "notebooks" / "tiny.ipynb", f"{TINY}engine: dict = {{}}\n")
+    asked = new_markdown_cell("# Tiny\n\n**Question.** What of `n`?")
+    path.write_text(writes(new_notebook(cells=[asked, *reads(path.read_text()).cells[1:]])))
+    desk = Desk(store, read_source(path, store.project), engine={"moral": {"step": 0.0}})
+    held = dataclasses.asdict(judge("latency.p50", 1.0))
+    metric = {"kind": "metric", "name": "p50", "value": 1.0, "judgement": held}
+    desk.spool(_displayed(metric)(desk.result()))
+    run = tracked(store, desk.recorder.keep(desk.job.key).run_id)
+    tags = {name: run.data.tags[name] for name in ("question", "preset", "verdict")}
+    assert tags == {"question": "What of n?", "preset": "custom", "verdict": "all come out"}
+    assert run.data.tags["mlflow.note.content"].startswith("**Question.** What of n?\n\n**Verdict")
+    assert run.data.params == {"n": "3", "seed": "7", "engine.moral.step": "0.0"}
+
+
+def test_a_dataset_is_an_input_of_its_run(store: Store, desk: Desk) -> None:
+    stream = Stream(np.array([0.1, 0.9]), toxic=np.array([True, False]), source="made")
+    made = Record(name="data/stream", **content(stream))
+    desk.spool(_displayed(_bundle(made)[MIME])(desk.result()))
+    outcome = desk.recorder.keep(desk.job.key)
+    assert outcome.records == [made]
+    (given,) = tracked(store, outcome.run_id).inputs.dataset_inputs
+    assert given.dataset.name == "data/stream"
 
 
 def test_a_child_belongs_to_its_parent_and_data_are_known_by_their_sum(

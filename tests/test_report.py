@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import fleet, outcome, runs
 
+from mlsdm.analysis.tables import MARKUP, NOT_IN_XML
 from mlsdm.plan.threshold import Threshold
 from mlsdm.sweep.check import check, compare
 from mlsdm.sweep.outcome import RunOutcome
-from mlsdm.sweep.report import MARKUP, NOT_IN_XML, junit, markdown
+from mlsdm.sweep.report import junit, markdown
 
 anything = st.text(max_size=20) | st.text(st.sampled_from("|`\\*_<>&\n\r\x00\x1b\ud800 a"))
 HELD = [Threshold("x", min=0.5)]

@@ -186,7 +186,7 @@ def test_packages_import_one_way():
         others = {package(name) for name in OURS.keys() & set(imports(path))}
         graph.setdefault(package(module), set()).update(others - {package(module)})
     graphlib.TopologicalSorter(graph).prepare()
-    layers = ["plan", "execution", "sweep", "cli"]
+    layers = ["plan", "execution", "sweep", "report", "cli"]
     for level, layer in enumerate(layers):
         assert not graph[layer] & set(layers[level + 1 :]), layer
     assert not [name for name in graph if "cli" in graph[name]]
@@ -250,7 +250,7 @@ def test_importing_the_package_loads_nothing_heavy():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=names)
 def test_a_notebook_is_tidy(path):
     notebook = nbformat.read(path, as_version=4)
-    assert path.stat().st_size < 600_000
+    assert path.stat().st_size < 800_000
     assert "papermill" not in notebook.metadata
     assert notebook.cells[0].source.startswith(f"# {path.stem[:2]} · ")
     assert "**Question.**" in notebook.cells[0].source

@@ -7,11 +7,11 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from driving import TINY, Workers, all_runs, fresh_store, journals, snapshot, tracked
+from driving import TINY, Workers, all_runs, client, fresh_store, journals, snapshot, tracked
 from making import make_notebook
 from running import kernels
 
-from mlsdm.errors import DataError, ParameterError
+from mlsdm.errors import DataError, ParameterError, RunError
 from mlsdm.provenance import THREAD_CAPS
 from mlsdm.sweep.driver import Settings
 from mlsdm.sweep.outcome import RunOutcome
@@ -186,3 +186,43 @@ def test_the_same_run_twice_at_once_is_refused(
     with pytest.raises(ParameterError, match=r"07-tiny.ipynb"):
         run_notebooks(store, store.project, [(notebook, {"n": 2}), (notebook, {"n": 2})])
     assert workers.begun == []
+
+
+def columns(store: Store, experiment: str) -> list[str]:
+    found = client(store).get_experiment_by_name(experiment)
+    assert found is not None
+    view = json.loads(found.tags["mlflow.sharedViewState.mlsdm"])
+    return [name for name in view["selectedColumns"] if name.startswith("params.")]
+
+
+def test_a_later_run_takes_no_column_from_the_view(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Workers(monkeypatch)
+    path = make_notebook(store.project / "notebooks" / "09-viewed.ipynb", "n: int = 1\nk: int = 1")
+    run_notebooks(store, store.project, [(path, {"n": 2})])
+    assert columns(store, "09-viewed") == ["params.`n`"]
+    run_notebooks(store, store.project, [(path, {})])
+    assert columns(store, "09-viewed") == ["params.`n`"]
+    run_notebooks(store, store.project, [(path, {"n": 3, "k": 2})])
+    assert sorted(columns(store, "09-viewed")) == ["params.`k`", "params.`n`"]
+
+
+@pytest.mark.parametrize("method", ["view", "save_view"])
+def test_a_view_that_cannot_be_saved_fails_no_run(
+    store: Store,
+    notebook: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RunError("store: it is full")
+
+    Workers(monkeypatch)
+    monkeypatch.setattr(store, method, refuse)
+    (outcome,) = run_notebooks(store, store.project, [(notebook, {"seed": 12})])
+    assert tracked(store, outcome.run_id).info.status == outcome.status == "FINISHED"
+    said = "the view of 07-tiny could not be saved: store: it is full\n"
+    assert capsys.readouterr().err.endswith(said)
+    assert journals(store) == []

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_rows import audit_table
 from commands import table
 from making import make_notebook
 from outcomes import outcome
@@ -14,13 +15,14 @@ from mlsdm.plan.plan import Plan, PlannedRun
 from mlsdm.plan.schema import Schema, read_schema
 from mlsdm.plan.threshold import Threshold
 from mlsdm.record import Record
-from mlsdm.reproduce import Verdict
+from mlsdm.report.audit import Audit
 from mlsdm.sweep.check import check, compare
 from mlsdm.sweep.driver import Settings
 from mlsdm.sweep.job import Job
 from mlsdm.sweep.outlook import Outlook
 from mlsdm.sweep.rerun import Difference, Rerun
 from mlsdm.sweep.sweeping import SweepOutcome
+from mlsdm.tracking import Found
 
 Capture = pytest.CaptureFixture[str]
 
@@ -127,16 +129,15 @@ def test_metrics_are_shown_with_what_they_are_held_to(capsys: Capture) -> None:
     assert capsys.readouterr().out == ""
 
 
-def test_verdicts_are_counted(capsys: Capture) -> None:
-    rows = [
-        Verdict("latency", "< 10 ms", "1 ms", "met", "04", "0123456789"),
-        Verdict("figure", "0.93", "0.93", "reproduced", "02", "abc"),
-        Verdict("other", "1", "", "not measured", "", ""),
-    ]
-    show.verdicts(rows)
+def test_claims_are_shown_and_counted(capsys: Capture) -> None:
+    audit = Audit(audit_table(), Found("r", "FINISHED", "", "", 0, {}, {}), {})
+    show.claims(audit)
     text = capsys.readouterr().out
-    assert [row[-1] for row in table(text)] == ["01234567", "abc", ""]
-    assert text.endswith("\n2 of 3 stated targets and figures hold here\n")
+    rows = table(text)
+    assert [row[0] for row in rows] == list(audit.table["id"])
+    assert [row[-1] for row in rows] == list(audit.table["verdict"])
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in audit.counts.items())
+    assert text.endswith(f"\n{counts}\n")
 
 
 def test_checks_and_changes_are_shown_as_tables(capsys: Capture) -> None:

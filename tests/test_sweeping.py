@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import dataclasses
 import json
 import sys
 import threading
@@ -16,6 +18,7 @@ from driving import (
     all_runs,
     artifacts,
     children,
+    client,
     histories,
     journals,
     make_plan,
@@ -31,12 +34,16 @@ from running import eventually
 from mlsdm.errors import ParameterError, RunError
 from mlsdm.execution.task import Result, Task
 from mlsdm.execution.worker import save
+from mlsdm.record import MIME
 from mlsdm.sweep.driver import Settings
 from mlsdm.sweep.journal import Journal, Ledger
 from mlsdm.sweep.recorded import PLAN, SWEEP, identity, plan_text
 from mlsdm.sweep.recorder import DRIVER, Recorder
 from mlsdm.sweep.sweeping import Choice, SweepOutcome, planned_jobs, run_plan, settings_of
+from mlsdm.sweep.view import save_view
 from mlsdm.tracking import Store, TrackedRun
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n12").decode()
 
 
 def sweep(
@@ -83,11 +90,17 @@ thresholds:
     (whole,) = parents(store)
     assert (whole.info.run_id, whole.info.status) == (swept.run_id, "FINISHED")
     assert whole.info.run_name == "tiny"
-    assert whole.data.tags["mlsdm.question"] == "What becomes of n?"
-    assert whole.data.tags["mlsdm.checks"] == "met"
-    assert whole.data.metrics.keys() == {"sweep/seconds", "sweep/runs"}
     assert whole.data.metrics["sweep/runs"] == 4
+    assert courses(store, swept.run_id) == {
+        "a/n": {1: 1.0, 2: 2.0},
+        "interval/low/a/n": {1: 1.0, 2: 2.0},
+        "interval/high/a/n": {1: 1.0, 2: 2.0},
+        "interval/n/a/n": {1: 2.0, 2: 2.0},
+    }
     found = children(store)
+    for run in (whole, *found):
+        assert run.data.tags["question"] == "What becomes of n?"
+    assert whole.data.tags["verdict"] == "met"
     assert {run.data.tags["mlflow.parentRunId"] for run in found} == {swept.run_id}
     assert {run.info.run_name for run in found} == {
         f"n={n}, seed={s}" for n in (1, 2) for s in (4, 5)
@@ -122,18 +135,141 @@ def test_what_every_run_has_is_kept_with_the_whole(store: Store, workers: Worker
 
 
 @pytest.mark.parametrize(
-    ("thresholds", "tag"),
+    ("thresholds", "verdict"),
     [
         ("thresholds: {a/n: {max: 1}}", "met"),
-        ("thresholds: {a/n: {min: 2}, b: {min: 0}}", "not met: a/n, b"),
-        ("", None),
+        ("thresholds: {a/n: {min: 2}, b: {min: 0}}", "not met"),
+        ("thresholds: {a/n: {max: 1}, b: {min: 0}}", "missing"),
+        ("", "no thresholds"),
     ],
 )
 def test_the_whole_says_whether_its_thresholds_are_met(
-    store: Store, workers: Workers, thresholds: str, tag: str | None
+    store: Store, workers: Workers, thresholds: str, verdict: str
 ) -> None:
     swept = sweep(store, f"seeds: [1, 2]\n{thresholds}")
-    assert tracked(store, swept.run_id).data.tags.get("mlsdm.checks") == tag
+    assert tracked(store, swept.run_id).data.tags["verdict"] == verdict
+
+
+def courses(store: Store, run_id: str) -> dict[str, dict[int, float]]:
+    """The means of a sweep by their names and points; no value stands there twice."""
+    found = {}
+    for name in tracked(store, run_id).data.metrics:
+        if not name.startswith("sweep/"):
+            points = client(store).get_metric_history(run_id, name)
+            found[name] = {point.step: point.value for point in points}
+            assert len(found[name]) == len(points)
+    return found
+
+
+def test_means_are_kept_once_whenever_a_sweep_is_completed(store: Store, workers: Workers) -> None:
+    def answer(task: Task) -> Result:
+        n, seed = task.parameters["n"], task.parameters["seed"]
+        error = BROKEN if (n, seed) == (2, 7) else None
+        return result_of(task, {"a/n": n + seed, **({"b": seed} if n == 3 else {})}, error=error)
+
+    workers.answer = answer
+    text = "sweep: {n: [1, 2, 3]}\nseeds: [5, 7]\n"
+    first = sweep(store, text)
+    found = courses(store, first.run_id)
+    # At the second point a run is missing: its mean is not what it will be.
+    assert found["a/n"] == {1: 7.0, 3: 9.0}
+    assert found["b"] == {3: 6.0}
+    assert found["interval/n/a/n"] == {1: 2.0, 3: 2.0}
+    low, high = found["interval/low/a/n"], found["interval/high/a/n"]
+    assert low[1] < 7 < high[1]
+    workers.answer = lambda task: result_of(task, {"a/n": 9.0})
+    again = sweep(store, text, choice=Choice(retry_failed=True))
+    assert again.run_id == first.run_id
+    assert courses(store, again.run_id)["a/n"] == {1: 7.0, 2: 8.0, 3: 9.0}
+
+
+def test_the_means_of_a_single_point_are_no_course(store: Store, workers: Workers) -> None:
+    swept = sweep(store, "parameters: {n: 7}\nseeds: [1]\n")
+    assert courses(store, swept.run_id) == {"a/n": {0: 7.0}}
+
+
+def test_a_description_shows_a_copy_of_the_first_picture(store: Store, workers: Workers) -> None:
+    def answer(task: Task) -> Result:
+        made = result_of(task, error=BROKEN if task.parameters["n"] == 1 else None)
+        content = json.loads(made.notebook)
+        payload = {MIME: {"kind": "figure", "name": "a/course"}, "image/png": PNG}
+        output = {"output_type": "display_data", "metadata": {}, "data": payload}
+        content["cells"][-1]["outputs"].append(output)
+        return dataclasses.replace(made, notebook=json.dumps(content))
+
+    workers.answer = answer
+    swept = sweep(store)
+    note = tracked(store, swept.run_id).data.tags["mlflow.note.content"]
+    link = f"![a/course](get-artifact?path=figures/a/course.png&run_uuid={swept.run_id})"
+    assert link in note
+    assert "Of 3 runs: 1 failed." in note
+    assert store.read(swept.run_id, "figures/a/course.png") == base64.b64decode(PNG)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_only_a_notebook_that_is_gone_costs_a_sweep_its_picture(
+    store: Store, workers: Workers, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise RunError("no answer")
+
+    read = store.read
+    monkeypatch.setattr(store, "read", refuse)
+    if not there:
+        monkeypatch.setattr(store, "listed", lambda run_id: ["parameters.json"])
+        swept = sweep(store)
+        note = tracked(store, swept.run_id).data.tags["mlflow.note.content"]
+        assert "**What varied.** n = 1, 2, 3. 3 points" in note
+        return
+    with pytest.raises(RunError, match=r"^no answer$"):
+        sweep(store)
+    (whole,) = parents(store)
+    assert whole.info.status == "FAILED"
+    assert "mlflow.note.content" not in whole.data.tags
+    workers.took()
+    monkeypatch.setattr(store, "read", read)
+    again = sweep(store)
+    assert (again.run_id, workers.took()) == (whole.info.run_id, [])
+    assert tracked(store, again.run_id).info.status == "FINISHED"
+    assert "mlflow.note.content" in tracked(store, again.run_id).data.tags
+
+
+def test_a_view_that_cannot_be_saved_fails_no_sweep(
+    store: Store,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RunError("store: it is full")
+
+    monkeypatch.setattr(store, "save_view", refuse)
+    swept = sweep(store)
+    assert tracked(store, swept.run_id).info.status == "FINISHED"
+    assert "the view of tiny could not be saved: store: it is full\n" in capsys.readouterr().err
+
+
+def test_what_varies_has_a_column_in_the_view_of_the_runs(store: Store, workers: Workers) -> None:
+    sweep(store, "sweep: {n: [1, 2]}\nseeds: [4]\nthresholds: {a/n: {max: 3}}\n")
+    assert [run.data.params for run in children(store)] == [
+        {"n": "1", "seed": "4"},  # though 1 is the notebook's own value
+        {"n": "2", "seed": "4"},
+    ]
+    (experiment,) = [e for e in client(store).search_experiments() if e.name == "tiny"]
+    view = json.loads(experiment.tags["mlflow.sharedViewState.mlsdm"])
+    columns = ["metrics.`a/n`", "params.`n`", "params.`seed`"]
+    assert view["selectedColumns"] == [*columns, "tags.`verdict`", "tags.`preset`"]
+    shown = client(store).search_runs(
+        [experiment.experiment_id], view["searchFilter"], order_by=[f"{view['orderByKey']} ASC"]
+    )
+    assert [run.info.run_name for run in shown] == ["n=1, seed=4", "n=2, seed=4"]
+    assert store.with_view("mlsdm") == {"tiny"}
+    assert store.with_view("another") == set()
+
+
+def test_a_view_of_many_parameters_is_no_longer_than_mlflow_takes(store: Store) -> None:
+    save_view(store, "wide", [f"{i:0200}" for i in range(200)], [f"m{i:0199}" for i in range(20)])
+    assert store.with_view("mlsdm") == {"wide"}
 
 
 def test_a_child_that_fails_stops_no_other_and_fails_the_whole(
@@ -407,6 +543,7 @@ def test_whenever_a_driver_dies_the_next_one_completes_the_sweep(
     files = {"tiny.yaml", "jobs.json", "checks.json", "aggregates.csv", "runs.csv", "runs.json"}
     assert artifacts(store, swept.run_id) == files
     assert len(parents(store)) == 1
+    assert courses(store, swept.run_id) == {"a/n": {1: 1.0, 2: 2.0, 3: 3.0}}
     settled(store, 3)
     before = snapshot(store)
     assert sweep(store).run_id == swept.run_id
@@ -466,6 +603,7 @@ def _live_until(store: Store, journal: Journal, moment: str, patch: pytest.Monke
         execute(number)
         recorder.keep(jobs[number].key)
     if moment == "the parent's results kept":
+        run.log_points([("a/n", 1.0, 1), ("a/n", 2.0, 2)], store.get(run.id).started)
         run.log([], numbers={"sweep/runs": 3.0}, files={"checks.json": "[]"})
 
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from mlsdm.evidence import judge
 from mlsdm.project import artifact_root
 from mlsdm.record import Record, records
 from mlsdm.recordable import content
+from mlsdm.streams import Stream
 from mlsdm.tracking import Store, TrackedRun
 from mlsdm.tracking.run import MOST_BYTES, _batches
 
@@ -334,11 +336,11 @@ def test_what_is_logged_again_at_the_same_time_is_kept_once(store: Store) -> Non
 
 
 def test_empty_texts_can_be_kept(store: Store) -> None:
-    with begin(store, parameters={"data": ""}, tags={"mlsdm.question": ""}) as run:
+    with begin(store, parameters={"data": ""}, tags={"question": ""}) as run:
         pass
     data = client(store).get_run(run.id).data
     assert data.params == {"data": ""}
-    assert data.tags.get("mlsdm.question", "") == ""
+    assert data.tags.get("question", "") == ""
 
 
 def test_a_store_knows_where_its_notes_are_and_whether_it_is_there(
@@ -490,3 +492,49 @@ def test_an_interval_is_kept_beside_its_mean(
     assert client(sqlite_store).get_run(run.id).data.metrics == {
         name if part == "x" else f"interval/{part}/{name}": x for part, x in expected.items()
     }
+
+
+def test_a_dataset_is_an_input_and_logged_again_still_one(store: Store) -> None:
+    toxic = np.array([True, False, False, False])
+    vectors = np.zeros((4, 3), np.float32)
+    stream = Stream(np.linspace(0, 1, 4), vectors, toxic, source="é" * 7000, scorer="vader")
+    made = Record(name="data/é comments", **content(stream))
+    values = Record(name="data/é comments", **content(0.5))
+    with begin(store) as run:
+        for _ in range(2):
+            again = store.run(run.id)
+            assert again.log([made, values], time=5000) == {"data/é comments": 0.5}
+    read = client(store).get_run(run.id)
+    assert "mlsdm.duplicates" not in read.data.tags
+    (given,) = read.inputs.dataset_inputs
+    data, dataset = given.dataset, made.dataset
+    assert dataset is not None
+    assert (data.name, data.digest) == ("data/é comments", dataset.digest[:16])
+    source = json.loads(data.source)["source"]
+    assert source.endswith("… (cut: 7000 characters)")
+    profile = {"num_rows": 4, "toxic_share": 0.25, "scorer": "vader", "source": source}
+    assert json.loads(data.profile) == profile
+    names = [column["name"] for column in json.loads(data.schema)["mlflow_colspec"]]
+    assert names == ["moral_value", "vector[3]", "toxic"]
+
+
+def test_points_are_kept_by_their_steps_and_once(store: Store) -> None:
+    points = [("means/x", float(i), i) for i in range(1, 1300)]
+    with begin(store) as run:
+        run.log([], numbers={"sweep/runs": 1.0})
+        for _ in range(2):
+            run.log_points(points, 5000)
+        run.log_points([("means/x", 7.0, 1)])
+    history = client(store).get_metric_history(run.id, "means/x")
+    kept = {(point.value, point.step) for point in history if point.timestamp == 5000}
+    assert kept == {(value, step) for _, value, step in points}
+    assert len(history) == len(points) + 1
+    assert client(store).get_run(run.id).data.metrics["means/x"] == 1299
+
+
+def test_a_view_is_kept_with_its_experiment(store: Store) -> None:
+    store.save_view("viewed", "mine", {"orderByAsc": True})
+    found = client(store).get_experiment_by_name("viewed")
+    assert json.loads(found.tags["mlflow.sharedViewState.mine"]) == {"orderByAsc": True}
+    assert "viewed" in store.with_view("mine")
+    assert "viewed" not in store.with_view("other")

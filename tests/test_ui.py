@@ -20,6 +20,7 @@ import pytest
 
 from mlsdm import ui
 from mlsdm.errors import RunError
+from mlsdm.sweep.recorded import SWEEP
 from mlsdm.tracking import Store
 
 SERVE = (
@@ -42,10 +43,11 @@ def test_the_interface_shows_the_runs_and_leaves_nothing_behind(sqlite_store: St
     assert process.stdout is not None
     try:
         address = process.stdout.readline().removeprefix("MLflow: ").strip()
-        pages = [process.stdout.readline() for _ in sqlite_store.experiments()]
-        assert f"  shown é: {address}/#/experiments/{id}/runs?workflowType=machine_learning\n" in (
-            pages
-        )
+        while process.stdout.readline() != "shown é\n":
+            pass
+        page = f"{address}/#/experiments/{id}/runs?workflowType=machine_learning"
+        assert process.stdout.readline() == f"  runs   {page}\n"
+        assert process.stdout.readline() == f"  charts {page}&compareRunsMode=CHART\n"
         assert b"<html" in read(address)
         api = f"{address}/ajax-api/2.0/mlflow"
         experiment = json.loads(read(f"{api}/experiments/get?experiment_id={id}"))["experiment"]
@@ -57,7 +59,7 @@ def test_the_interface_shows_the_runs_and_leaves_nothing_behind(sqlite_store: St
     finally:
         process.send_signal(signal.SIGTERM)
         rest = process.communicate(timeout=300)[0]
-    assert rest == "ui: stopped\n"
+    assert rest.endswith("ui: stopped\n")
     assert process.returncode == 0
     assert not any(child.is_running() for child in family)
     assert {path.name for path in sqlite_store.project.iterdir()} <= {
@@ -66,6 +68,27 @@ def test_the_interface_shows_the_runs_and_leaves_nothing_behind(sqlite_store: St
         "mlflow.db",
         "mlartifacts",
         ".mlsdm",  # of the drivers that other tests start on this store
+    }
+
+
+def test_links_open_the_view_and_the_newest_sweep(store: Store) -> None:
+    plain, viewed = store.experiment("plain"), store.experiment("viewed")
+    store.save_view("viewed", "mlsdm", {})
+    ids = {}
+    for time in (1, 3, 2):
+        run = store.start("viewed", str(time), parameters={}, tags={SWEEP: "x"}, time=time)
+        run.finish("FINISHED")
+        ids[time] = run.id
+    kind, view = "?workflowType=machine_learning", "&viewStateShareKey=mlsdm"
+    found = ui.links("http://h", store)
+    assert found["plain"] == {
+        "runs": f"http://h/#/experiments/{plain}/runs{kind}",
+        "charts": f"http://h/#/experiments/{plain}/runs{kind}&compareRunsMode=CHART",
+    }
+    assert found["viewed"] == {
+        "runs": f"http://h/#/experiments/{viewed}/runs{kind}{view}",
+        "charts": f"http://h/#/experiments/{viewed}/runs{kind}&compareRunsMode=CHART{view}",
+        "sweep": f"http://h/#/experiments/{viewed}/runs/{ids[3]}{kind}",
     }
 
 

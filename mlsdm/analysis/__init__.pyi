@@ -1,3 +1,12 @@
-from . import metrics, plots, published, recall, statistics
+from . import compare, metrics, plots, published, recall, significance, statistics, tables
 
-__all__ = ["metrics", "plots", "published", "recall", "statistics"]
+__all__ = [
+    "compare",
+    "metrics",
+    "plots",
+    "published",
+    "recall",
+    "significance",
+    "statistics",
+    "tables",
+]

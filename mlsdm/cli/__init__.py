@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mlsdm.cli import files, notebooks, sweeps, ui
+from mlsdm.cli import files, notebooks, report, sweeps, ui
 from mlsdm.cli.common import Commands, examples
 
 __all__ = ["app", "main"]
@@ -30,6 +30,7 @@ app = typer.Typer(
         "mlsdm run 02 -p n_seeds=500",
         "mlsdm sweep experiments/moral-adaptation.yaml --dry-run",
         "mlsdm check experiments/smoke.yaml --junit checks.xml",
+        "mlsdm report",
         "mlsdm ui",
     ),
 )
@@ -44,7 +45,7 @@ def _root(
         print(ctx.get_help())
 
 
-for _commands in (notebooks, sweeps, files, ui):
+for _commands in (notebooks, sweeps, files, report, ui):
     _commands.register(app)
 
 

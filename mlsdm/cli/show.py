@@ -17,7 +17,7 @@ from mlsdm.display import short
 if TYPE_CHECKING:
     from mlsdm.plan.plan import Plan
     from mlsdm.plan.schema import Schema
-    from mlsdm.reproduce import Verdict
+    from mlsdm.report.audit import Audit
     from mlsdm.sweep.check import Change, Row
     from mlsdm.sweep.driver import Settings
     from mlsdm.sweep.outcome import RunOutcome
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     from mlsdm.sweep.rerun import Rerun
     from mlsdm.sweep.sweeping import SweepOutcome
 
-__all__ = ["changes", "checks", "metrics", "plan", "rerun", "schema", "swept", "verdicts"]
+__all__ = ["changes", "checks", "claims", "metrics", "plan", "rerun", "schema", "swept"]
 
 MANY = 100  # runs of a sweep
 FEW = 6  # points of a threshold that are worth a line each
 
-_GOOD = ("met", "reproduced")
 _COLOURS = {
-    **dict.fromkeys((*_GOOD, "better"), "green"),
-    **dict.fromkeys(("not met", "missing", "worse", "FAILED", "KILLED"), "red"),
-    **dict.fromkeys(("undecided", "changed"), "yellow"),
+    **dict.fromkeys(("met", "reproduced", "better"), "green"),
+    **dict.fromkeys(("not met", "not reproduced", "missing", "worse", "FAILED", "KILLED"), "red"),
+    **dict.fromkeys(("undecided", "changed", "reproduced but means something else"), "yellow"),
 }
 
 
@@ -49,15 +48,19 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
-def verdicts(rows: Sequence[Verdict]) -> None:
-    """Print what is stated beside what was measured, and a line that counts."""
-    columns = ("what", "stated", "measured", "verdict", "notebook", "run")
+def claims(audit: Audit) -> None:
+    """Print what is stated beside what came out, the verdict on each, and a line that counts."""
+    from mlsdm.report.words import interval
+
+    columns = ("claim", "stated", "regenerated", "mean [95 % interval]", "verdict")
     _table(
         columns,
-        [(r.statement, r.stated, r.measured, r.verdict, r.notebook, r.run_id[:8]) for r in rows],
+        [
+            (row["id"], row["stated_text"], row["regenerated_text"], interval(row), row["verdict"])
+            for row in audit.rows
+        ],
     )
-    agreeing = sum(row.verdict in _GOOD for row in rows)
-    print(f"{agreeing} of {len(rows)} stated targets and figures hold here")
+    print(", ".join(f"{number} {verdict}" for verdict, number in audit.counts.items()))
 
 
 def metrics(outcome: RunOutcome) -> None:

@@ -1,5 +1,5 @@
 """What the original system states about itself, as data, and whether a measurement agrees."""
 
-from mlsdm.evidence.stated import Claim, Judgement, Target, claims, judge, targets
+from mlsdm.evidence.stated import SECTIONS, VERDICTS, Claim, Judgement, Verdict, claims, judge
 
-__all__ = ["Claim", "Judgement", "Target", "claims", "judge", "targets"]
+__all__ = ["SECTIONS", "VERDICTS", "Claim", "Judgement", "Verdict", "claims", "judge"]

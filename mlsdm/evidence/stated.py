@@ -1,84 +1,121 @@
-"""Stated targets and figures, read from TOML, and the comparison with what was measured."""
+"""What the original system (v1.2) states about itself, read from TOML, one file a section.
+
+A group in a file shares its set-up, its measure and its control. A claim is a figure that a
+measurement must round to, or with a `relation` a target that it must keep.
+"""
 
 from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from numbers import Real
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
-from mlsdm.errors import ParameterError, nearest
+from mlsdm.display import short
+from mlsdm.errors import DataError, ParameterError, nearest
 
-__all__ = ["Claim", "Judgement", "Target", "claims", "judge", "targets"]
+__all__ = ["SECTIONS", "VERDICTS", "Claim", "Judgement", "Verdict", "claims", "judge"]
 
+Verdict = Literal[
+    "reproduced", "reproduced but means something else", "not reproduced", "not testable here"
+]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+"""What an audit says of a claim, once its control is known too."""
 
-@dataclass(frozen=True)
-class Target:
-    """A stated performance target: a limit that a measurement is held to.
+SECTIONS = {
+    "A": "Performance targets",
+    "B": "Moral filter",
+    "C": "Wake/sleep rhythm",
+    "D": "Telegraphic speech",
+    "E": "Memory",
+    "F": "Calibration",
+    "G": "The project itself",
+}
 
-    `relation` is ``"<"`` or ``">="``; `achieved` is what the original says it reached, as text.
-    """
-
-    id: str
-    statement: str
-    relation: Literal["<", ">="]
-    limit: float
-    unit: str
-    achieved: str
-
-    @property
-    def stated_value(self) -> float:
-        """The stated number: the limit."""
-        return self.limit
-
-    @property
-    def stated_text(self) -> str:
-        """The target as text, such as ``"< 10 ms"``."""
-        return f"{self.relation} {self.limit:g} {self.unit}".rstrip()
-
-    def holds(self, measured: float) -> bool:
-        """Whether the measurement meets the target."""
-        return measured < self.limit if self.relation == "<" else measured >= self.limit
-
-    def text(self, measured: float) -> str:
-        """Write a measurement in the target's unit."""
-        return f"{measured:.4g} {self.unit}".rstrip()
+_KEEPS = {
+    "<": lambda measured, limit: measured < limit,
+    "<=": lambda measured, limit: measured <= limit,
+    ">=": lambda measured, limit: measured >= limit,
+}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A stated figure, its set-up, and the decimals to which it is stated."""
+    """One statement with a number in it, and what it takes to test it.
+
+    Parameters
+    ----------
+    section
+        A key of `SECTIONS`.
+    setup, measure
+        The stated set-up, and how the number is measured here.
+    stated, relation
+        The figure, or with a relation other than ``"="`` the limit of a target.
+    decimals
+        To how many places a figure is stated (of the share itself where `percent`).
+    control, control_percent
+        The comparison that the number needs in order to mean what it says; whether what comes out
+        of it is a share, written in percent.
+    holds, fails, differs
+        What follows if the control comes out for the claim, against it, or if the number itself is
+        not reproduced; names in braces stand for what was measured.
+    varies
+        Whether the number depends on the machine.
+    untestable
+        Why nothing can be measured here; else empty.
+    """
 
     id: str
+    section: str
     statement: str
     setup: str
     stated: float
-    decimals: int
+    relation: Literal["=", "<", "<=", ">="] = "="
+    decimals: int = 0
     percent: bool = False
+    unit: str = ""
+    measure: str = ""
+    control: str = ""
+    control_percent: bool = False
+    holds: str = ""
+    fails: str = ""
+    differs: str = "The stated set-up gives {regenerated}, not {stated}."
+    varies: bool = False
+    untestable: str = ""
 
     @property
-    def stated_value(self) -> float:
-        """The stated number: the figure."""
-        return self.stated
+    def is_target(self) -> bool:
+        """Whether a limit is to be kept, and not a figure to come out."""
+        return self.relation != "="
 
     @property
     def stated_text(self) -> str:
-        """The stated figure as text, with the decimals it was stated with."""
-        return self.text(self.stated)
+        """What is stated as text, such as ``"93.3 %"`` or ``"< 10 ms"``."""
+        if not self.is_target:
+            return self.text(self.stated)
+        limit = f"{100 * self.stated:g} %" if self.percent else f"{self.stated:g} {self.unit}"
+        return f"{self.relation} {limit}".rstrip()
 
-    def holds(self, measured: float) -> bool:
-        """Whether the measurement, rounded as the stated figure is, is the stated figure."""
+    def agrees(self, measured: float) -> bool:
+        """Whether a measurement keeps the target, or rounds to the stated figure."""
+        if not math.isfinite(measured):
+            return False
+        if self.is_target:
+            return bool(_KEEPS[self.relation](measured, self.stated))
         # Half a unit of the last digit, with room for binary rounding only: 0.12345 may be either.
         return abs(measured - self.stated) <= 0.5 * 10.0**-self.decimals + 1e-12
 
     def text(self, measured: float) -> str:
-        """Write a measurement with the claim's decimals; shares are written in percent."""
+        """Write a measurement as the claim is written: its decimals, percent, unit."""
         if self.percent:
-            return f"{100 * measured:.{max(self.decimals - 2, 0)}f} %"
-        return f"{measured:.{self.decimals}f}"
+            return f"{100 * measured:z.{max(self.decimals - 2, 0)}f} %"
+        number = short(measured) if self.is_target else f"{measured:z.{self.decimals}f}"
+        return f"{number} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -98,22 +135,21 @@ class Judgement:
         return self.verdict in ("met", "reproduced")
 
 
-def _read(name: str) -> list[dict[str, Any]]:
-    table = tomllib.loads((files("mlsdm.evidence") / name).read_text(encoding="utf-8"))
-    (entries,) = table.values()
-    return list(entries)
-
-
 @cache
-def targets() -> dict[str, Target]:
-    """Return the stated performance targets by id (our transcription of the production table)."""
-    return {entry["id"]: Target(**entry) for entry in _read("targets.toml")}
-
-
-@cache
-def claims() -> dict[str, Claim]:
-    """Return the stated figures that one exact set-up regenerates, by id."""
-    return {entry["id"]: Claim(**entry) for entry in _read("claims.toml")}
+def claims() -> Mapping[str, Claim]:
+    """Return everything that is stated, by id, in the order stated."""
+    found: dict[str, Claim] = {}
+    folder = files("mlsdm.evidence").joinpath("claims")
+    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".toml"))
+    for name in names:
+        text = folder.joinpath(name).read_text(encoding="utf-8")
+        for group in tomllib.loads(text)["group"]:
+            shared: dict[str, Any] = {k: v for k, v in group.items() if k != "claim"}
+            for entry in group["claim"]:
+                if entry["id"] in found:
+                    raise DataError(f"{name}: the id {entry['id']!r} is there twice")
+                found[entry["id"]] = Claim(section=name[0].upper(), **{**shared, **entry})
+    return MappingProxyType(found)
 
 
 def judge(id: str, measured: float) -> Judgement:
@@ -128,16 +164,12 @@ def judge(id: str, measured: float) -> Judgement:
     """
     if isinstance(measured, bool) or not isinstance(measured, Real):
         raise ParameterError(f"judge.measured: must be a real number (got {measured!r})")
-    known: dict[str, Target | Claim] = {**targets(), **claims()}
+    known = claims()
     if id not in known:
         raise ParameterError(f"judge.id: nothing is stated under {id!r}{nearest(str(id), known)}")
-    entry = known[id]
-    holds = math.isfinite(measured) and entry.holds(measured)
-    verdict: Literal["met", "not met", "reproduced", "differs"]
-    if isinstance(entry, Target):
-        verdict = "met" if holds else "not met"
-    else:
-        verdict = "reproduced" if holds else "differs"
+    claim, value = known[id], float(measured)
+    good, bad = ("met", "not met") if claim.is_target else ("reproduced", "differs")
+    verdict: Any = good if claim.agrees(value) else bad
     return Judgement(
-        id, entry.statement, entry.stated_text, entry.stated_value, entry.text(measured), verdict
+        id, claim.statement, claim.stated_text, claim.stated, claim.text(value), verdict
     )

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlsdm.errors import ParameterError
+from mlsdm.errors import ParameterError, nearest
+from mlsdm.evidence import claims
 
 __all__ = ["check_meaning", "data_file"]
 
@@ -18,7 +19,7 @@ def data_file(values: Mapping[str, object], project: Path) -> Path | None:
 
 
 def check_meaning(owner: str, values: Mapping[str, object], project: Path) -> None:
-    """Refuse an ``engine`` that holds no engine parameters, and a ``data`` that names no file.
+    """Refuse an ``engine`` that is none, a ``data`` that names no file, an unknown ``claim``.
 
     Raises
     ------
@@ -28,6 +29,11 @@ def check_meaning(owner: str, values: Mapping[str, object], project: Path) -> No
     file = data_file(values, project)
     if file is not None and not os.path.isfile(file):  # which refuses a name too long as well
         raise ParameterError(f"{owner}.data: there is no file {file} (got {values['data']!r})")
+    claim = values.get("claim")
+    if isinstance(claim, str) and claim not in claims():
+        raise ParameterError(
+            f"{owner}.claim: nothing is stated under {claim!r}{nearest(claim, claims())}"
+        )
     engine = values.get("engine")
     if isinstance(engine, Mapping) and engine:
         from mlsdm.engine.params import EngineParams

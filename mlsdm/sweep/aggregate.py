@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from mlsdm.analysis.interval import Interval
+from mlsdm.analysis.statistics import mean_interval
 from mlsdm.record import RESERVED
 from mlsdm.rng import generator
 from mlsdm.sweep.outcome import RunOutcome
@@ -22,10 +22,9 @@ __all__ = [
     "aggregates_table",
     "by_point",
     "interval_of",
+    "numbered",
     "seed_of",
 ]
-
-ENOUGH = 30  # runs for a bootstrap
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,12 @@ class Aggregate:
     missing: int
 
 
-def by_point(runs: Iterable[RunOutcome]) -> dict[str, list[RunOutcome]]:
+Placed = TypeVar("Placed", RunOutcome, Aggregate)
+
+
+def by_point(runs: Iterable[Placed]) -> dict[str, list[Placed]]:
     """Return the runs of each point by a text that is the same for equal points, in order."""
-    found: dict[str, list[RunOutcome]] = {}
+    found: dict[str, list[Placed]] = {}
     for run in runs:
         # One sweep may say 1 and another 1.0.
         plain = json.loads(json.dumps(run.point, default=str), parse_float=_whole)
@@ -66,24 +68,12 @@ def seed_of(run: RunOutcome) -> int | None:
 def interval_of(values: Iterable[float]) -> Interval:
     """Return the mean of the values of several runs with its interval, in whatever order they come.
 
-    Below `ENOUGH` of them a bootstrap covers less than it says: Student's t is used there.
-
     Raises
     ------
     ParameterError
         When no value is finite.
     """
-    from scipy import stats
-
-    from mlsdm.analysis.statistics import mean_interval
-
-    numbers = sorted(values)
-    if not 1 < len(numbers) < ENOUGH or numbers[0] == numbers[-1]:
-        return mean_interval(numbers, generator(0, "bootstrap"))
-    mean = statistics.fmean(numbers)
-    scale = statistics.stdev(numbers) / math.sqrt(len(numbers))
-    low, high = stats.t.interval(0.95, len(numbers) - 1, mean, scale)
-    return Interval(mean, float(low), float(high), len(numbers))
+    return mean_interval(sorted(values), generator(0, "bootstrap"))
 
 
 def _recorded(metric: str, metrics: Mapping[str, float]) -> Interval:
@@ -128,3 +118,29 @@ def aggregates_table(aggregates: Iterable[Aggregate]) -> pd.DataFrame:
     own = ["metric", *Interval._fields, "missing"]
     points = dict.fromkeys(name for row in rows for name in row if name not in own)
     return pd.DataFrame(rows, columns=[*points, *own])
+
+
+def numbered(
+    aggregates: Iterable[Aggregate], runs: Sequence[RunOutcome]
+) -> list[tuple[str, float, int]]:
+    """Return the aggregates as points of metrics: name, value, and the number of the point.
+
+    Points are counted from 1, one alone is 0. Those whose runs have not all finished are left out:
+    MLflow forgets no value, and theirs will be another when the rest of the runs is made.
+    """
+    points = by_point(runs)
+    found: list[tuple[str, float, int]] = []
+    made = by_point(aggregates)
+    for number, (key, members) in enumerate(points.items(), start=int(len(points) > 1)):
+        if any(run.status != "FINISHED" for run in members):
+            continue
+        for one in made.get(key, []):
+            mean, low, high, n = one.interval
+            values = {"": mean, "interval/low/": low, "interval/high/": high}
+            values |= {"interval/n/": n} if n > 1 else {}
+            found += [
+                (f"{group}{one.metric}", float(value), number)
+                for group, value in values.items()
+                if math.isfinite(value)
+            ]
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,11 @@ from mlsdm.errors import ParameterError
 from mlsdm.plan.meaning import check_meaning, data_file
 from mlsdm.plan.schema import Schema, read_schema
 from mlsdm.provenance import Provenance, collect, file_sha256
+from mlsdm.record import check_name
+from mlsdm.sweep.describe import PRESET, QUESTION, preset_of, question_of
 from mlsdm.sweep.outcome import RunOutcome, Status
 
-__all__ = ["DRAWN", "Job", "Source", "read_source"]
+__all__ = ["DRAWN", "Job", "Source", "read_source", "titled"]
 
 DRAWN = "mlsdm.drawn"  # the tag that holds the seed which was not given, as JSON by its name
 
@@ -36,7 +38,8 @@ class Job:
         A digest of all that its numbers depend on, and of that part which the runs of one notebook
         have in common.
     parameters, differing
-        All of them, with a seed that was drawn; and those that are not the notebook's own.
+        All of them, with a seed that was drawn; and those that MLflow is to show, by dotted names:
+        what varies in a sweep, or of a run of its own what is not the notebook's own.
     point
         What varies in its sweep, without the seed.
     tags
@@ -105,6 +108,11 @@ class Source:
         data = {name: packages.get(name) for name in DATA_PACKAGES}
         return _digest([cells, self.provenance.version, self.provenance.code_sha256, data])
 
+    @cached_property
+    def question(self) -> str:
+        """What the notebook asks, in plain text; empty if it does not say."""
+        return question_of(json.loads(self.text))
+
     def job(
         self,
         values: Mapping[str, object],
@@ -112,8 +120,17 @@ class Source:
         experiment: str | None = None,
         title: str | None = None,
         point: Mapping[str, object] | None = None,
+        varied: Mapping[str, object] | None = None,
+        question: str = "",
     ) -> Job:
         """Return the run with these parameters, checked, a missing seed drawn.
+
+        Parameters
+        ----------
+        point, varied
+            What varies in its sweep, without the seed and with it.
+        question
+            That of its sweep, by default the notebook's own.
 
         Raises
         ------
@@ -138,19 +155,23 @@ class Source:
         key = _digest([self.base, full, data])
         drawn = _draw_seed(self.schema, full)
         seed = full.get("seed")
-        differing = self.schema.differing(full)
+        differing = _dotted(self.schema.differing(full))
+        if varied is not None and _keys(varied):
+            differing = {**varied, **drawn}
+        tags = {QUESTION: question or self.question, PRESET: preset_of(full)}
+        tags |= {DRAWN: json.dumps(drawn)} if drawn else {}
         return Job(
             key,
             self.base,
             self.name,
             experiment or self.stem,
-            title or shown(differing, self.stem),
+            title or titled(differing, self.stem),
             full,
             differing,
             seed if isinstance(seed, int) else None,
             data,
             dict(point or {}),
-            {DRAWN: json.dumps(drawn)} if drawn else {},
+            {name: fact for name, fact in tags.items() if fact},
         )
 
 
@@ -176,10 +197,36 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def shown(values: Mapping[str, object], otherwise: str) -> str:
-    """Return names and values in at most 80 characters; without any, `otherwise`."""
-    title = named(values)
+def titled(values: Mapping[str, object], otherwise: str) -> str:
+    """Return names and values in at most 80 characters; without any, `otherwise`.
+
+    Of dotted names only the last part, unless two have it in common: MLflow's columns are narrow.
+    """
+    last = [name.rpartition(".")[2] for name in values]
+    names = last if len(set(last)) == len(last) else values
+    title = named(dict(zip(names, values.values(), strict=True)))
     return (title if len(title) <= 80 else f"{title[:79]}…") or otherwise
+
+
+def _dotted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with those within a mapping by dotted names, if these can be keys in MLflow."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = _dotted(value) if isinstance(value, dict) and all(map(_word, value)) else {}
+        found |= {f"{name}.{key}": part for key, part in inner.items()} or {name: value}
+    return found if _keys(found) else dict(values)
+
+
+def _word(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier()
+
+
+def _keys(names: Iterable[str]) -> bool:
+    """Whether MLflow takes all these names as keys."""
+    try:
+        return all(check_name("parameter", name) for name in names)
+    except ParameterError:
+        return False
 
 
 def _draw_seed(schema: Schema, values: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlsdm.errors import DataError, RunError
 from mlsdm.execution.task import Result, from_json
+from mlsdm.sweep.describe import QUESTION, run_tags
 from mlsdm.sweep.journal import Journal, Ledger, only_one
 from mlsdm.sweep.outcome import RunOutcome, Status
 
@@ -85,7 +86,11 @@ class Recorder:
         try:
             # With the time of its end: were it put there twice, MLflow would keep it once.
             metrics = run.log(
-                found, numbers=_numbers(result), files=self._files(job, result), time=ended
+                found,
+                numbers=_numbers(result),
+                tags=run_tags(job.tags.get(QUESTION, ""), found, run.id, cause),
+                files=self._files(job, result),
+                time=ended,
             )
             run.finish(status, cause, ended)
         except RunError as error:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
+from mlsdm.analysis.tables import NOT_IN_XML, markdown_text
 from mlsdm.display import named
 from mlsdm.sweep.check import Change, Row, counted
 from mlsdm.sweep.outcome import RunOutcome
 
 __all__ = ["junit", "markdown"]
 
-NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# Neither an underscore within a word nor a bracket that begins no link is markup.
-MARKUP = re.compile(r"[\\`*|<&~#]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 LONGEST_CAUSE = 300  # characters; the run itself holds the whole
 MOST_OPEN = 10  # rows of a table that is not folded
 
@@ -90,9 +87,9 @@ def markdown(
     """Return a summary for a pull request: the verdict, thresholds, failed runs, and changes."""
     failed = [run for run in runs if run.status != "FINISHED"]
     passed = not failed and all(row.ok for row in rows) and all(change.ok for change in changes)
-    parts = [f"## {_escaped(name)}: {'passed' if passed else 'failed'}"]
+    parts = [f"## {markdown_text(name)}: {'passed' if passed else 'failed'}"]
     if question:
-        parts.append(_escaped(question))
+        parts.append(markdown_text(question))
     parts.append(_counts(runs, rows, changes))
     parts += _table("Thresholds", Row.columns, [row.cells for row in rows])
     lost = [(run.title, run.status, _cut(run.cause), run.run_id) for run in failed]
@@ -122,7 +119,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]])
     """Return a table as paragraphs, folded if it is long; nothing without rows."""
     if not rows:
         return []
-    cells = [[_escaped(str(cell)) for cell in row] for row in rows]
+    cells = [[markdown_text(str(cell)) for cell in row] for row in rows]
     lines = [f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *cells]]
     table = "\n".join(lines)
     if len(rows) <= MOST_OPEN:
@@ -132,8 +129,3 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]])
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
-
-
-def _escaped(text: str) -> str:
-    """Return the text on one line, showing as it is."""
-    return MARKUP.sub(r"\\\g<0>", " ".join(_xml(text).split()))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mlsdm.errors import RunError
 from mlsdm.execution.original import original
 from mlsdm.plan.meaning import data_file
-from mlsdm.provenance import THREAD_CAPS, file_sha256
+from mlsdm.provenance import SOURCE, THREAD_CAPS, file_sha256
+from mlsdm.sweep.describe import QUESTION
 from mlsdm.sweep.driver import Settings, drive, journaled
 from mlsdm.sweep.job import Job, Source, read_source
 from mlsdm.sweep.outcome import RunOutcome
@@ -64,7 +65,7 @@ def rerun(store: Store, project: Path, run_id: str, settings: Settings | None = 
     old = store.get(run_id)
     if SWEEP in old.tags:
         raise RunError(f"rerun: {run_id} is a sweep as a whole; give one of its runs")
-    name = Path(old.tags.get("mlflow.source.name", "")).name
+    name = Path(old.tags.get(SOURCE, "")).name
     if not name.endswith(".ipynb") or "mlsdm.version" not in old.tags:
         raise RunError(f"rerun: the run {run_id} was not made by mlsdm")
     text = store.read(run_id, name).decode()
@@ -76,10 +77,9 @@ def rerun(store: Store, project: Path, run_id: str, settings: Settings | None = 
         path.write_text(original(text), encoding="utf-8")
         source = read_source(path, project)
     source = replace(source, provenance=replace(source.provenance, notebook=then["notebook"]))
-    job = replace(
-        source.job(parameters, experiment=old.experiment, title=f"again: {old.name}"),
-        tags={RERUN: run_id},
-    )
+    question, title = old.tags.get(QUESTION, ""), f"again: {old.name}"
+    job = source.job(parameters, experiment=old.experiment, title=title, question=question)
+    job = replace(job, tags={**job.tags, RERUN: run_id})
     settings = replace(settings or Settings(), threads=_threads(then["thread_caps"]))
     with journaled(store) as journal:
         sources = {source.name: source}

@@ -11,6 +11,7 @@ from mlsdm.sweep.driver import Settings, drive, journaled
 from mlsdm.sweep.job import Job, read_source
 from mlsdm.sweep.outcome import RunOutcome
 from mlsdm.sweep.recorder import recover
+from mlsdm.sweep.view import save_view
 
 if TYPE_CHECKING:
     from mlsdm.tracking import Store
@@ -55,4 +56,8 @@ def run_notebooks(
     jobs = list(known.values())
     with journaled(store) as journal:
         settings = settings or Settings()
-        return drive(store, journal, jobs, sources, settings, keep_records=True)
+        made = drive(store, journal, jobs, sources, settings, keep_records=True)
+        for outcome in made:
+            job, datasets = known[outcome.key], any(r.dataset for r in outcome.records)
+            save_view(store, job.experiment, job.differing, datasets=datasets)
+        return made

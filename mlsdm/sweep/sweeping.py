@@ -9,18 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsdm.errors import RunError
 from mlsdm.plan.plan import Plan
-from mlsdm.sweep.aggregate import aggregate, aggregates_table
+from mlsdm.record import artifact_path, records
+from mlsdm.sweep.aggregate import aggregate, aggregates_table, numbered
 from mlsdm.sweep.check import Row, check
+from mlsdm.sweep.describe import PRESET, QUESTION, first_figure, sweep_tags
 from mlsdm.sweep.driver import Settings, cores, drive, journaled
-from mlsdm.sweep.job import Job, Source, read_source, shown
+from mlsdm.sweep.job import Job, Source, read_source, titled
 from mlsdm.sweep.journal import Journal, Ledger, only_one
 from mlsdm.sweep.outcome import RunOutcome, Status
 from mlsdm.sweep.recorded import PLAN, RUNS, SWEEP, identity, parent, plan_text, recorded
 from mlsdm.sweep.recorder import DRIVER, recover
 from mlsdm.sweep.table import tidy
+from mlsdm.sweep.view import save_view
 
 if TYPE_CHECKING:
+    from mlsdm.record import Record
     from mlsdm.tracking import Store, TrackedRun
 
 __all__ = ["Choice", "SweepOutcome", "chosen", "planned_jobs", "run_plan", "settings_of"]
@@ -93,8 +98,10 @@ def planned_jobs(plan: Plan, project: Path) -> tuple[Source, list[Job]]:
             source.job(
                 run.values,
                 experiment=plan.name,
-                title=shown(varies, plan.name),
+                title=titled(varies, plan.name),
                 point=run.point,
+                varied=varies,
+                question=plan.question,
             )
         )
     return source, jobs
@@ -153,7 +160,7 @@ def run_plan(
                     made = drive(store, journal, todo, sources, chosen_settings, parent=run.id)
                     held |= {outcome.key: outcome for outcome in made}
                 swept = _outcome(run.id, plan, jobs, held, time.perf_counter() - begin)
-                _finish(run, plan, swept)
+                _finish(store, run, plan, jobs, swept)
     return swept
 
 
@@ -178,7 +185,7 @@ def _begun(
         plan.name,
         plan.name,
         parameters=plan.fixed,
-        tags={**source.provenance.tags(), **own, "mlsdm.question": plan.question},
+        tags={**source.provenance.tags(), **_shared(jobs), **own},
     )
     files = {plan.path.name: plan.path.read_bytes(), PLAN: plan_text(jobs)}
     try:
@@ -190,24 +197,59 @@ def _begun(
     return run
 
 
-def _finish(run: TrackedRun, plan: Plan, swept: SweepOutcome) -> None:
+def _shared(jobs: list[Job]) -> dict[str, str]:
+    """Return the question and the preset of the runs, where it is the same for all."""
+    found = {}
+    for name in (QUESTION, PRESET):
+        facts = {job.tags.get(name) for job in jobs}
+        fact = facts.pop()
+        if fact and not facts:
+            found[name] = fact
+    return found
+
+
+def _finish(
+    store: Store, run: TrackedRun, plan: Plan, jobs: list[Job], swept: SweepOutcome
+) -> None:
     """Keep what the runs amount to, and end the run of the sweep."""
-    rows = [row.to_dict() for row in swept.checks]
-    tags = {}
-    if rows:
-        tags["mlsdm.checks"] = f"not met: {', '.join(swept.missed)}" if swept.missed else "met"
+    first = _first_records(store, swept.runs)
+    found = aggregate(swept.runs)
+    files: dict[str, str | bytes] = {
+        "checks.json": json.dumps([row.to_dict() for row in swept.checks], indent=2),
+        RUNS: json.dumps({run.key: run.run_id for run in swept.runs}, indent=1),
+        "aggregates.csv": aggregates_table(found).to_csv(index=False),
+        "runs.csv": tidy(swept.runs).to_csv(index=False),
+    }
+    if figure := first_figure(first):
+        files[artifact_path("figure", figure.name)] = figure.png
+    # Always at one time: what is kept again, after a driver that died here, is kept once.
+    run.log_points(numbered(found, swept.runs), store.get(run.id).started)
     run.log(
         [],
         numbers={"sweep/seconds": swept.seconds, "sweep/runs": float(len(swept.runs))},
-        tags=tags,
-        files={
-            "checks.json": json.dumps(rows, indent=2),
-            RUNS: json.dumps({run.key: run.run_id for run in swept.runs}, indent=1),
-            "aggregates.csv": aggregates_table(aggregate(swept.runs)).to_csv(index=False),
-            "runs.csv": tidy(swept.runs).to_csv(index=False),
-        },
+        tags=sweep_tags(plan, swept.runs, swept.checks, first, run.id),
+        files=files,
     )
+    metrics, datasets = [row.metric for row in swept.checks], any(r.dataset for r in first)
+    save_view(store, plan.name, jobs[0].differing, metrics, datasets=datasets)
     run.finish(*_end(swept.runs))
+
+
+def _first_records(store: Store, runs: list[RunOutcome]) -> list[Record]:
+    """Return what the first finished run recorded; nothing if its notebook is gone."""
+    import nbformat
+
+    for run in runs:
+        if run.status == "FINISHED":
+            name = f"{run.notebook}.ipynb"
+            try:
+                text = store.read(run.run_id, name).decode()
+            except RunError:
+                if name in store.listed(run.run_id):
+                    raise
+                return []
+            return records(nbformat.reads(text, as_version=4))  # type: ignore[no-untyped-call]
+    return []
 
 
 def _end(runs: list[RunOutcome]) -> tuple[Status, str]:

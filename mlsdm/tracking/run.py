@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import signal
 import tempfile
@@ -18,6 +16,7 @@ from typing import Any, Literal, Self
 from mlsdm.errors import RunError
 from mlsdm.record import Record
 from mlsdm.tracking.connection import impatient, one_sentence
+from mlsdm.tracking.entities import cut, dataset, file, points
 
 __all__ = ["CAUSE", "TrackedRun", "shortened"]
 
@@ -29,12 +28,12 @@ LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000  # characters
 class TrackedRun:
     """A run that goes on; as a context manager it is ended whatever happens."""
 
-    def __init__(self, client: Any, uri: str, id: str, time: int = 0) -> None:
+    def __init__(self, client: Any, uri: str, id: str) -> None:
         self.id = id
         self._client = client
         self._uri = uri
         self._ended = False
-        self._time = time  # of the last call, in milliseconds
+        self._time = 0  # of the last call that was given none, in milliseconds
         self._nonfinite: dict[tuple[str, str], int] = {}
         self._duplicates: set[str] = set()
 
@@ -47,7 +46,9 @@ class TrackedRun:
         files: Mapping[str, str | bytes] | None = None,
         time: int | None = None,
     ) -> dict[str, float]:
-        """Keep the records, numbers as metrics, tables and figures as files; return the metrics.
+        """Keep the records; return the metrics.
+
+        Numbers become metrics, tables and figures files, and datasets inputs.
 
         Of two under one name the last counts. Numbers that are not finite are only counted.
 
@@ -67,36 +68,52 @@ class TrackedRun:
         chosen: dict[tuple[str, str], Record] = {}
         for record in records:
             # A metric and a series of one name would be one metric in MLflow.
-            key = {"table": "tables", "figure": "figures"}.get(record.kind, ""), record.name
+            key = "" if record.kind in ("metric", "series") else record.kind, record.name
             if key in chosen or key in self._nonfinite:
                 self._duplicates.add(record.name)
             chosen[key] = record
         self._nonfinite |= {key: record.nonfinite for key, record in chosen.items()}
-        points = [point for record in chosen.values() for point in _points(record)]
-        points += [(name, value, 0) for name, value in (numbers or {}).items()]
+        found = [point for record in chosen.values() for point in points(record)]
+        found += [(name, value, 0) for name, value in (numbers or {}).items()]
         facts = dict(tags or {})
         if lost := [name for (_, name), count in self._nonfinite.items() if count]:
-            points.append(("nonfinite/count", sum(self._nonfinite.values()), 0))
+            found.append(("nonfinite/count", sum(self._nonfinite.values()), 0))
             facts["mlsdm.nonfinite"] = ", ".join(lost)
         if self._duplicates:
             facts["mlsdm.duplicates"] = ", ".join(sorted(self._duplicates))
-        self._log_points(points, time)
-        made = {"/".join(key): record for key, record in chosen.items() if key[0]}
-        self._log_files({**dict(map(_file, made.items())), **(files or {})})
+        self.log_points(found, time)
+        self._log_datasets([record for record in chosen.values() if record.kind == "dataset"])
+        made = dict(file(r) for r in chosen.values() if r.kind in ("table", "figure"))
+        self._log_files({**made, **(files or {})})
         self.tag(facts)
-        return {name: value for name, value, _ in points}
+        return {name: value for name, value, _ in found}
 
-    def _log_points(self, points: Sequence[tuple[str, float, int]], time: int | None) -> None:
+    def log_points(self, points: Sequence[tuple[str, float, int]], time: int | None = None) -> None:
+        """Keep finite numbers as metrics, each by its name, value and step; `time` as in `log`.
+
+        Raises
+        ------
+        RunError
+            When the store refuses.
+        """
         from mlflow.entities import Metric
 
-        # Later calls need later times: among equal times MLflow takes the largest value as last.
-        now = time_ns() // 1_000_000 if time is None else time
-        self._time = max(self._time + 1, now)
+        if time is None:
+            # Later calls need later times: of equal times MLflow takes the largest value as last.
+            time = self._time = max(self._time + 1, time_ns() // 1_000_000)
         latest = {(name, step): float(value) for name, value, step in points}
-        metrics = [Metric(name, value, self._time, step) for (name, step), value in latest.items()]
+        metrics = [Metric(name, value, time, step) for (name, step), value in latest.items()]
         with one_sentence(self._uri):
             for batch in _batches(metrics, MOST_METRICS):
                 self._client.log_batch(self.id, metrics=batch, synchronous=True)
+
+    def _log_datasets(self, records: Sequence[Record]) -> None:
+        from mlflow.entities import DatasetInput, InputTag
+
+        tags = [InputTag("mlflow.data.context", "input")]
+        if inputs := [DatasetInput(dataset(record), tags) for record in records]:
+            with one_sentence(self._uri):
+                self._client.log_inputs(self.id, inputs)
 
     def _log_files(self, files: Mapping[str, str | bytes]) -> None:
         if not files:
@@ -119,7 +136,7 @@ class TrackedRun:
         """
         from mlflow.entities import Param
 
-        shown = [Param(k, _cut(_text(v), LONGEST_PARAMETER)) for k, v in parameters.items()]
+        shown = [Param(k, cut(_text(v), LONGEST_PARAMETER)) for k, v in parameters.items()]
         with one_sentence(self._uri):
             for batch in _batches(shown, MOST_PARAMETERS):
                 self._client.log_batch(self.id, params=batch, synchronous=True)
@@ -235,49 +252,11 @@ def _undisturbed() -> Iterator[None]:
 
 def shortened(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the tags, the longest cut to what MLflow takes."""
-    return {key: _cut(value, LONGEST_TAG) for key, value in tags.items()}
-
-
-def _points(record: Record) -> list[tuple[str, float, int]]:
-    """Return the finite numbers of a record as name, value and step.
-
-    What is stated is a number of its own beside the measured one, and the verdict is 1 or 0; so
-    are the bounds of an interval, and how many seeds stand behind it.
-    """
-    values = zip(record.steps, record.values, strict=True)
-    found = [(record.name, value, step) for step, value in values if value is not None]
-    if record.value is not None:
-        found.append((record.name, record.value, 0))
-    bounds = zip(("low", "high", "n"), record.interval or (), strict=False)
-    found += [(f"interval/{part}/{record.name}", b, 0) for part, b in bounds if b is not None]
-    if (verdict := record.judgement) is not None:
-        group = "target" if verdict.verdict in ("met", "not met") else "reproduced"
-        found.append((f"{group}/{verdict.id}", float(verdict.holds), 0))
-        found.append((f"stated/{verdict.id}", verdict.stated_value, 0))
-    return found
-
-
-def _file(item: tuple[str, Record]) -> tuple[str, str | bytes]:
-    """Return the path and the content of a table or a figure."""
-    path, record = item
-    return (f"{path}.csv", _csv(record)) if record.kind == "table" else (f"{path}.png", record.png)
-
-
-def _csv(record: Record) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([record.columns, *record.rows])
-    return text.getvalue()
+    return {key: cut(value, LONGEST_TAG) for key, value in tags.items()}
 
 
 def _text(value: object) -> str:
     return json.dumps(value, default=str) if isinstance(value, dict | list | tuple) else str(value)
-
-
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    note = f"… (cut: {len(text)} characters)"
-    return text[: most - len(note)] + note
 
 
 def _batches(entities: Sequence[Any], most: int) -> Iterator[list[Any]]:

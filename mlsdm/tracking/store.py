@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,24 +18,13 @@ from mlsdm.tracking.connection import (
     sqlite_file,
     store_uri,
 )
+from mlsdm.tracking.found import Found, Tags, conditions, found_run
 from mlsdm.tracking.run import TrackedRun, shortened
 
-__all__ = ["Found", "Store"]
+__all__ = ["Store"]
 
-
-PAGE = 1000  # runs a request
-
-
-@dataclass(frozen=True)
-class Found:
-    """A run as the store holds it; of each metric the last value."""
-
-    id: str
-    status: str
-    name: str
-    experiment: str
-    tags: dict[str, str]
-    metrics: dict[str, float]
+PAGE, FEW = 1000, 20  # runs a request
+VIEW_TAG = "mlflow.sharedViewState."  # with the key of a view
 
 
 class Store:
@@ -128,9 +117,47 @@ class Store:
         RunError
             When the store refuses.
         """
+        return {e.name: str(e.experiment_id) for e in self._experiments()}
+
+    def _experiments(self) -> list[Any]:
         with one_sentence(self.uri):
             found = self._client.search_experiments(max_results=1000)
-        return {e.name: str(e.experiment_id) for e in found if e.experiment_id != "0"}
+        return [experiment for experiment in found if experiment.experiment_id != "0"]
+
+    def save_view(self, experiment: str, key: str, view: Mapping[str, object]) -> None:
+        """Keep a view of an experiment's runs, which MLflow's pages open by its key.
+
+        Raises
+        ------
+        RunError
+            When the store refuses.
+        """
+        id = self.experiment(experiment)
+        with one_sentence(self.uri):
+            self._client.set_experiment_tag(id, f"{VIEW_TAG}{key}", json.dumps(view))
+
+    def view(self, experiment: str, key: str) -> dict[str, Any]:
+        """Return the view of that key that an experiment has; {} if there is none.
+
+        Raises
+        ------
+        RunError
+            When the store refuses, or holds something else there.
+        """
+        with one_sentence(self.uri):
+            known = self._client.get_experiment_by_name(experiment)
+            text = known.tags.get(f"{VIEW_TAG}{key}") if known else None
+            return dict(json.loads(text)) if text else {}
+
+    def with_view(self, key: str) -> set[str]:
+        """Return the names of the experiments that have a view of that key.
+
+        Raises
+        ------
+        RunError
+            When the store refuses.
+        """
+        return {e.name for e in self._experiments() if f"{VIEW_TAG}{key}" in e.tags}
 
     def start(
         self,
@@ -181,30 +208,59 @@ class Store:
 
         Raises
         ------
+        ParameterError
+            When MLflow can search for no such value.
         RunError
             When the store refuses.
         """
-        wanted = [
-            f"tags.`{key}` != ''" if value is None else f"tags.`{key}` = '{value}'"
-            for key, value in tags.items()
-        ]
         with one_sentence(self.uri):
             known = self._client.get_experiment_by_name(experiment)
-            found: list[Any] = []
-            token = None
-            while known is not None:
-                page = self._client.search_runs(
-                    [known.experiment_id],
+        if known is None:
+            return []
+        return list(self._search({known.experiment_id: experiment}, conditions(tags), PAGE))
+
+    def finished(self, tags: Tags, experiment: str | None = None) -> Iterator[Found]:
+        """Yield the finished runs that are tagged so, the newest first, asking for few at a time.
+
+        Parameters
+        ----------
+        tags
+            By name the value; None for any; or a collection, for any but these.
+        experiment
+            The one to look in, by default in each.
+
+        Raises
+        ------
+        ParameterError
+            When MLflow can search for no such value.
+        RunError
+            When the store refuses.
+        """
+        names = {id: name for name, id in self.experiments().items()}
+        if experiment is not None:
+            names = {id: name for id, name in names.items() if name == experiment}
+        if names:
+            wanted = ["attributes.status = 'FINISHED'", *conditions(tags)]
+            yield from self._search(names, wanted, FEW)
+
+    def _search(
+        self, experiments: Mapping[str, str], wanted: list[str], page: int
+    ) -> Iterator[Found]:
+        """Yield the newest runs first; the experiments are names by id."""
+        token = None
+        while True:
+            with one_sentence(self.uri):
+                found = self._client.search_runs(
+                    list(experiments),
                     " and ".join(wanted),
-                    max_results=PAGE,
+                    max_results=page,
                     order_by=["attributes.start_time DESC"],
                     page_token=token,
                 )
-                found += page
-                token = page.token
-                if not token:
-                    break
-        return [_found(run, experiment) for run in found]
+            yield from (found_run(run, experiments[run.info.experiment_id]) for run in found)
+            token = found.token
+            if not token:
+                return
 
     def get(self, run_id: str) -> Found:
         """Return one run by its id.
@@ -217,7 +273,7 @@ class Store:
         with one_sentence(self.uri):
             run = self._client.get_run(run_id)
             experiment = self._client.get_experiment(run.info.experiment_id)
-            return _found(run, experiment.name)
+            return found_run(run, experiment.name)
 
     def read(self, run_id: str, name: str) -> bytes:
         """Return the content of a file that is kept with a run.
@@ -230,14 +286,14 @@ class Store:
         with one_sentence(self.uri), tempfile.TemporaryDirectory() as folder:
             return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
 
+    def listed(self, run_id: str, folder: str = "") -> list[str]:
+        """Return the names in a folder of a run's files, by default the topmost; [] if absent.
 
-def _found(run: Any, experiment: str) -> Found:
-    data = run.data
-    return Found(
-        run.info.run_id,
-        run.info.status,
-        run.info.run_name,
-        experiment,
-        dict(data.tags),
-        dict(data.metrics),
-    )
+        Raises
+        ------
+        RunError
+            When the store refuses.
+        """
+        with one_sentence(self.uri):
+            found = self._client.list_artifacts(run_id, folder)
+        return [Path(file.path).name for file in found]

@@ -1,0 +1,1 @@
+"""The report of the audit, and the gallery of notebooks: made from the store alone."""

@@ -1,0 +1,195 @@
+"""The audit of memory and of many callers, on sound controllers and on broken ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+from auditing import portable
+
+from mlsdm.audit import Measured
+from mlsdm.audit.memory import allocation, callers, footprint
+from mlsdm.audit.verdict import row_of
+from mlsdm.engine.controller import CognitiveController, Outcome
+from mlsdm.engine.lattice import LatticeParams
+from mlsdm.engine.params import EngineParams
+from mlsdm.evidence import claims
+
+SMALL = EngineParams.published(64, lattice=LatticeParams(capacity=2000))
+
+
+def verdict(id: str, of: Measured) -> str:
+    return str(row_of(claims()[id], of, 0)["verdict"])
+
+
+def test_footprint_counts_the_bytes_of_the_arrays() -> None:
+    found = footprint(SMALL)
+    assert set(found) == {"memory.bound", "memory.vectors", "memory.footprint", "memory.hard_bound"}
+    vectors, phases, lengths = 2000 * 64 * 4, 2000 * 4, 2000 * 8
+    assert found["memory.vectors"].regenerated == pytest.approx(vectors / 2**20)
+    assert found["memory.footprint"].regenerated == pytest.approx((vectors + phases) / 2**20)
+    # And three levels of 64 elements with their norms, and seven scalars.
+    whole = vectors + phases + lengths + 3 * (64 * 4 + 8) + 7 * 8
+    assert found["memory.bound"].regenerated == pytest.approx(whole / 1e9)
+    assert found["memory.vectors"].control == pytest.approx([0.51], abs=0.011)
+    assert found["memory.hard_bound"].regenerated == 0
+    for id in ("memory.bound", "memory.hard_bound"):
+        assert found[id].margin[0] > 0  # what was allocated is close to the count
+    assert not tracemalloc.is_tracing()
+
+
+def test_the_stated_memory_comes_out_and_is_what_is_allocated() -> None:
+    for id in ("memory.bound", "memory.vectors", "memory.footprint", "memory.hard_bound"):
+        found = portable()[id]
+        assert claims()[id].agrees(found.regenerated), id
+        assert verdict(id, found) == "reproduced"
+    assert portable()["memory.bound"].control == pytest.approx([0.031])
+    assert portable()["memory.vectors"].control == pytest.approx([29.5])
+    assert portable()["memory.hard_bound"].control == pytest.approx([0.0], abs=0.05)
+
+
+def test_what_compiling_takes_is_not_counted() -> None:
+    """In a fresh process everything is loaded or compiled on its first call."""
+    code = (
+        "from mlsdm.audit.memory import allocation, footprint\n"
+        "print(footprint()['memory.hard_bound'].control[0])\n"
+        "allocated = allocation(1000)['memory.allocation']\n"
+        "print(allocated.regenerated, allocated.control[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    off, left, momentary = map(float, done.stdout.split())
+    assert off < 0.2  # percent
+    assert abs(left) < 0.5  # bytes an event
+    assert momentary < 10  # KiB
+
+
+def test_an_engine_that_takes_more_than_it_counts_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(EngineParams, "memory_bytes", lambda self: self.lattice.capacity * 4)
+    found = footprint(SMALL)
+    assert found["memory.bound"].margin[0] < 0
+    assert found["memory.hard_bound"].regenerated == 1  # nor is one over the bound refused
+    assert verdict("memory.hard_bound", found["memory.hard_bound"]) == "not reproduced"
+
+
+def test_nothing_grows_with_events() -> None:
+    (found,) = allocation(1000).values()
+    assert claims()["memory.allocation"].agrees(found.regenerated)
+    assert 0 < found.control[0] < 10  # KiB
+    assert found.margin[0] == -found.control[0]
+    assert verdict("memory.allocation", found) == "reproduced but means something else"
+    assert not tracemalloc.is_tracing()
+
+
+def test_what_grows_with_events_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, kept = CognitiveController.process_event, []
+
+    def hoarding(self: CognitiveController, vector: Any, value: float) -> Outcome:
+        kept.append(bytes(100))
+        return whole(self, vector, value)
+
+    monkeypatch.setattr(CognitiveController, "process_event", hoarding)
+    found = allocation(200)["memory.allocation"]
+    assert 100 < found.regenerated < 300
+    assert verdict("memory.allocation", found) == "not reproduced"
+
+
+def test_few_callers_lose_nothing() -> None:
+    found = callers(50, capacity=300)
+    assert set(found) == {"concurrency.callers", "memory.lost_updates"}
+    assert found["concurrency.callers"].regenerated == 50
+    assert found["memory.lost_updates"].regenerated == 0
+    for measured in found.values():
+        assert measured.control.tolist() == measured.margin.tolist() == [0]
+    assert verdict("memory.lost_updates", found["memory.lost_updates"]) == "reproduced"
+
+
+def test_a_thousand_callers_lose_nothing() -> None:
+    assert portable()["concurrency.callers"].regenerated == 1000
+    assert portable()["memory.lost_updates"].regenerated == 0
+
+
+def test_a_controller_without_its_lock_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, answered = CognitiveController.__init__, CognitiveController._outcome
+
+    def unlocked(self: CognitiveController, params: EngineParams) -> None:
+        made(self, params)
+        self._lock = nullcontext()  # type: ignore[assignment]
+
+    def slowly(self: CognitiveController, accepted: bool, reason: Any) -> Outcome:
+        outcome = answered(self, accepted, reason)
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.001)  # between the reading of the event's number and the next one's
+        return outcome
+
+    monkeypatch.setattr(CognitiveController, "__init__", unlocked)
+    monkeypatch.setattr(CognitiveController, "_outcome", slowly)
+    found = callers(20, capacity=300)
+    assert found["memory.lost_updates"].regenerated > 0
+    assert found["concurrency.callers"].regenerated == 0
+    assert verdict("memory.lost_updates", found["memory.lost_updates"]) == "not reproduced"
+
+
+def test_a_controller_that_drops_events_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = CognitiveController.process_event
+
+    def dropping(self: CognitiveController, vector: Any, value: float) -> Outcome:
+        if value < 0.1:
+            return self._outcome(False, "moral")
+        return whole(self, vector, value)
+
+    monkeypatch.setattr(CognitiveController, "process_event", dropping)
+    found = callers(20, capacity=300)
+    assert found["memory.lost_updates"].regenerated > 0
+    assert found["concurrency.callers"].regenerated == 0
+
+
+def test_a_controller_that_counts_and_does_not_store_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every number is there once; only the events one after another tell the difference."""
+    whole = CognitiveController.process_event
+
+    def forging(self: CognitiveController, vector: Any, value: float) -> Outcome:
+        alone = threading.current_thread() is threading.main_thread()
+        return whole(self, vector if alone else np.zeros_like(vector), value)
+
+    monkeypatch.setattr(CognitiveController, "process_event", forging)
+    found = callers(20, capacity=300)
+    assert found["memory.lost_updates"].regenerated == 0
+    for measured in found.values():
+        assert measured.control.tolist() == [2]  # vectors and levels
+        assert measured.margin.tolist() == [-2]
+    assert verdict("memory.lost_updates", found["memory.lost_updates"]) == (
+        "reproduced but means something else"
+    )
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_callers_that_retrieve_nothing_are_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = CognitiveController.retrieve_context
+    asked = []
+
+    def failing(self: CognitiveController, query: Any) -> Any:
+        asked.append(query)
+        if len(asked) == 3:
+            raise RuntimeError("no answer")
+        return whole(self, query)
+
+    monkeypatch.setattr(CognitiveController, "retrieve_context", failing)
+    found = callers(20, capacity=300)
+    assert found["concurrency.callers"].regenerated == 19
+    assert found["memory.lost_updates"].regenerated == 0
+
+
+def test_growth_is_counted_in_whole_bytes() -> None:
+    found = portable()["memory.allocation"]
+    assert (found.regenerated, found.control[0] % 1) == (0, 0)
