@@ -101,7 +101,7 @@ def test_means_over_seeds_are_recorded_with_their_intervals(sqlite_store):
 
 def test_what_notebooks_import_does_not_import_mlflow():
     code = (
-        "import sys, mlsdm; mlsdm.record, mlsdm.simulate, mlsdm.evidence.targets()\n"
+        "import sys, mlsdm; mlsdm.record, mlsdm.simulate, mlsdm.audit.measure\n"
         "from mlsdm.analysis import metrics, plots, published, recall, statistics\n"
         "from mlsdm.streams import comments, load_stream, moral_stream\n"
         "print('mlflow' in sys.modules)"

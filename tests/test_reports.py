@@ -44,7 +44,8 @@ def test_the_committed_reports_are_current(audit: Audit) -> None:
 
 
 def test_the_stored_audit_is_what_the_audit_gives_now(audit: Audit) -> None:
-    now = table(measure(range(200)), 0).set_index("id")
+    # Where the lines of a test are counted, what counts them allocates too.
+    now = table(measure(range(200)), 0).set_index("id").drop("memory.allocation")
     stored = audit.table.set_index("id").loc[now.index, now.columns]
     texts = [name for name in now if name not in NUMBERS]
     assert stored[texts].to_dict("records") == now[texts].to_dict("records")
