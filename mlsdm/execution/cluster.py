@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import secrets
@@ -82,7 +83,9 @@ class DaskExecutor:
                     )
                 )
             except Exception as error:
-                answers.put(error)
+                answers.put(TimeoutError(str(error) or type(error).__name__))
+            # What failed is collected here, not while distributed holds the lock that this takes.
+            gc.collect()
 
         # From a thread: it waits without end for the greeting of what is no scheduler.
         threading.Thread(target=connect, daemon=True).start()
