@@ -1,10 +1,12 @@
 from . import analysis, audit, evidence, rng, streams
 from .engine.controller import CognitiveController, Outcome, Reason
+from .engine.fleet import simulate_many
 from .engine.lattice import LatticeParams, PhaseEntangledLatticeMemory, Recall
 from .engine.moral import MoralFilter, MoralParams
 from .engine.params import EngineParams
+from .engine.result import Result
 from .engine.rhythm import CognitiveRhythm, RhythmParams
-from .engine.simulation import Result, simulate
+from .engine.simulation import Interrupted, simulate
 from .engine.synapse import MultiLevelSynapticMemory, SynapseParams
 from .errors import DataError, MlsdmError, ParameterError, RunError
 from .record import record
@@ -15,6 +17,7 @@ __all__ = [
     "CognitiveRhythm",
     "DataError",
     "EngineParams",
+    "Interrupted",
     "LatticeParams",
     "MlsdmError",
     "MoralFilter",
@@ -36,6 +39,7 @@ __all__ = [
     "record",
     "rng",
     "simulate",
+    "simulate_many",
     "streams",
 ]
 

@@ -16,7 +16,15 @@ from typing import Any
 
 from mlsdm.errors import DataError
 
-__all__ = ["SOURCE", "THREAD_CAPS", "Provenance", "code_sha256", "collect", "file_sha256"]
+__all__ = [
+    "SOURCE",
+    "THREAD_CAPS",
+    "Provenance",
+    "code_sha256",
+    "collect",
+    "cpu_model",
+    "file_sha256",
+]
 
 SOURCE = "mlflow.source.name"  # the tag of the notebook's path
 THREAD_CAPS = (
@@ -112,7 +120,7 @@ def collect(
         code_sha256=code_sha256(),
         python=platform.python_version(),
         platform=platform.platform(),
-        cpu=_cpu(),
+        cpu=cpu_model(),
         cores=os.cpu_count(),
         thread_caps={name: os.environ.get(name) for name in THREAD_CAPS},
         packages=_packages(),
@@ -196,7 +204,8 @@ def _code_sha256(package: Path) -> str:
     return digest.hexdigest()
 
 
-def _cpu() -> str:
+def cpu_model() -> str:
+    """Return what the processor calls itself."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:  # not Linux

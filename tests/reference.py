@@ -5,7 +5,9 @@ Written from the prose of the rules, not from the package, and never imported by
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,8 +34,22 @@ class Trace(NamedTuple):
     lattice_size: int
 
 
+def inner_product(a: Vector, b: Vector) -> float:
+    """Return the sum of products in float64, which are exact, in the one order that the rules have.
+
+    Lane j of 32 sums the elements j, j + 32, ...; then the upper half of the lanes is added to the
+    lower one, until one is left.
+    """
+    products = a.astype(np.float64) * b.astype(np.float64)
+    lanes = np.array([functools.reduce(operator.add, products[j::32], 0.0) for j in range(32)])
+    while len(lanes) > 1:
+        lower, upper = np.split(lanes, 2)
+        lanes = lower + upper
+    return float(lanes[0])
+
+
 def euclidean_norm(vector: Vector) -> float:
-    return math.sqrt(sum(float(element) ** 2 for element in vector))
+    return math.sqrt(inner_product(vector, vector))
 
 
 class Filter:
@@ -85,16 +101,13 @@ class Levels:
     def __init__(self, p: dict[str, Any], dim: int) -> None:
         self.p = p
         self.l1, self.l2, self.l3 = (np.zeros(dim, np.float32) for _ in range(3))
-        self.margin = math.inf  # how near a norm came to its threshold
 
     def _transfer(self, level: Vector, threshold: float, share: float) -> Vector:
         moved = share * level
         assert moved.dtype == np.float32
         if self.p["gate"] == "element":
             return np.where(level > threshold, moved, np.float32(0))
-        length = euclidean_norm(level)
-        self.margin = min(self.margin, abs(length - threshold))
-        return moved if length > threshold else np.zeros_like(level)
+        return moved if euclidean_norm(level) > threshold else np.zeros_like(level)
 
     def update(self, vector: Vector) -> None:
         (d1, d2, d3), (t1, t2) = self.p["decay"], self.p["threshold"]
@@ -135,8 +148,7 @@ class Lattice:
         found = []
         for number, row in enumerate(self.rows):
             if abs(row.phase - np.float32(phase)) <= np.float32(tolerance):
-                dot = sum(float(a) * float(b) for a, b in zip(row.vector, query, strict=True))
-                found.append((number, dot / (row.norm * length)))
+                found.append((number, inner_product(row.vector, query) / (row.norm * length)))
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:top_k]
 
 

@@ -58,6 +58,7 @@ def engine_params(max_dim: int = 12) -> st.SearchStrategy[EngineParams]:
             "phase_tolerance": st.floats(0, 1.5),
             "top_k": st.integers(1, 10),
             "consolidation": st.sampled_from(["replay", "none"]),
+            "scrub_rows": st.integers(0, 3),
         }
     )
     whole = st.fixed_dictionaries(
@@ -87,16 +88,24 @@ def isotropic_units(n: int, dim: int, seed: int) -> NDArray[np.float32]:
 
 
 def state_arrays(controller: CognitiveController) -> list[NDArray[Any]]:
-    """Return every array that the parts of a controller hold."""
-    parts = (controller.moral, controller.rhythm, controller.synapse, controller.lattice)
-    return [
-        array for part in parts for array in vars(part).values() if isinstance(array, np.ndarray)
-    ]
+    """Return every array that a controller holds, each once however many parts show it."""
+    return list(controller._memory)
+
+
+def every_byte(controller: CognitiveController) -> bytes:
+    """Return all that a controller holds as bytes."""
+    arrays = b"".join(array.tobytes() for array in state_arrays(controller))
+    return arrays + repr((controller.emergency, controller.restored)).encode()
 
 
 def state_bytes(controller: CognitiveController) -> bytes:
-    """Return the whole state of a controller as bytes."""
-    return (
-        b"".join(array.tobytes() for array in state_arrays(controller))
-        + repr((controller.events, controller.emergency)).encode()
-    )
+    """Return what events have left in a controller as bytes, however they were handled.
+
+    That is all but the row that is to be checked next, since `simulate` checks none, and the room
+    at the end of the compact forms in which a row is checked.
+    """
+    *arrays, codes = (array.copy() for array in state_arrays(controller))
+    states = arrays[1]
+    states["scrubbed"] = 0
+    held = b"".join(array.tobytes() for array in (*arrays, codes[:-1]))
+    return held + repr(controller.emergency).encode()

@@ -87,15 +87,12 @@ def test_verdicts_with_a_few_seeds_are_those_that_no_number_of_them_changes(
     whole: pd.DataFrame,
 ) -> None:
     verdicts = whole.set_index("id")["verdict"]
-    for id in (
-        "memory.footprint",
-        "memory.lost_updates",
-        "calibration.threshold_05.toxic_rejected",
-    ):
+    for id in ("memory.bound", "memory.lost_updates", "calibration.threshold_05.toxic_rejected"):
         assert verdicts[id] == "reproduced"
     for id in (
         "moral.false_positives", "moral.attack.drift", "moral.no_filter.safety_score",
         "rhythm.stored_sleep", "rhythm.load_reduction", "calibration.tolerance.recall",
+        "memory.footprint",
     ):  # fmt: skip
         assert verdicts[id] == "reproduced but means something else"
     assert (verdicts[UNTESTABLE] == "not testable here").all()

@@ -160,7 +160,7 @@ def test_output_that_nobody_reads_any_more_makes_no_traceback() -> None:
 COMMANDS = ("reproduce", "run", "rerun", "params", "sweep", "check", "results", "new-experiment")
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, "ui"])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "bench", "ui"])
 def test_help_has_examples(command: str) -> None:
     result = mlsdm(*command.split(), "--help")
     assert result.exit_code == 0
@@ -170,7 +170,7 @@ def test_help_has_examples(command: str) -> None:
 def test_the_list_of_commands_cuts_no_sentence() -> None:
     output = mlsdm("--help").stdout
     lines = output.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in lines] == [*COMMANDS, "report", "ui"]
+    assert [line.split()[0] for line in lines] == [*COMMANDS, "report", "bench", "ui"]
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from reference import Engine
@@ -23,50 +24,63 @@ BEHAVIOURS = list(itertools.product(["event", "commit"], ["norm", "element"], ["
 RINGS = [(1, 8, 3), (3, 40, 2), (39, 40, 1), (40, 40, 3), (41, 40, 3), (5_000, 1, 1), (17, 5, 9)]
 
 
-def hold_together(
+class Compared(NamedTuple):
+    """The reference after a stream, and whatever the package shows otherwise, to the last bit."""
+
+    reference: Engine
+    differences: list[str]
+
+
+def side_by_side(
     params: EngineParams, vectors: NDArray[np.float32], values: NDArray[np.float64]
-) -> Engine:
+) -> Compared:
     """Run engine, simulation and reference side by side and compare all that they show."""
     reference = Engine(params.to_dict())
     controller = CognitiveController(params)
     result = simulate(params, vectors, values)
     frame = {name: column.to_list() for name, column in result.to_frame().items()}
+    differences: list[str] = []
+
+    def compare(what: str, got: Any, expected: Any) -> None:
+        if not np.array_equal(got, expected):
+            differences.append(f"{what}: {got!r} in place of {expected!r}")
+
     for t, (vector, value) in enumerate(zip(vectors, values.tolist(), strict=True)):
         expected = reference.process(vector, value)
         outcome = controller.process_event(vector, value)
-        assert reference.levels.margin > 1e-9, "the stream must not touch a norm gate's edge"
         for name in FIELDS:
-            assert getattr(outcome, name) == getattr(expected, name), (t, name)
-            assert frame[name][t] == getattr(expected, name), (t, name)
+            compare(f"event {t}, {name}", getattr(outcome, name), getattr(expected, name))
+            compare(f"simulated event {t}, {name}", frame[name][t], getattr(expected, name))
         levels = (reference.levels.l1, reference.levels.l2, reference.levels.l3)
-        np.testing.assert_array_equal(controller.synapse.levels, levels)
-        assert outcome.norms == pytest.approx(expected.norms, rel=1e-12)
-        assert controller.rhythm.counter == reference.rhythm.counter
-    compare_lattices(params, controller, reference)
-    assert result.controller is not None
-    compare_lattices(params, result.controller, reference)
-    return reference
+        compare(f"event {t}, levels", controller.synapse.levels, levels)
+        compare(f"event {t}, norms", outcome.norms, expected.norms)
+        compare(f"simulated event {t}, norms", result.norms[t], expected.norms)
+        compare(f"event {t}, counter", controller.rhythm.counter, reference.rhythm.counter)
+    for engine in (controller, result.engine):
+        for what, got, wanted in lattices(params, engine, reference):
+            compare(what, got, wanted)
+    return Compared(reference, differences)
 
 
-def compare_lattices(
+def lattices(
     params: EngineParams, controller: CognitiveController, reference: Engine
-) -> None:
+) -> Iterator[tuple[str, Any, Any]]:
+    """Return what is to be compared of two lattices."""
     rows = reference.lattice.rows
     vectors = np.array([row.vector for row in rows], np.float32).reshape(-1, params.dim)
-    np.testing.assert_array_equal(controller.lattice.vectors, vectors)
-    np.testing.assert_array_equal(controller.lattice.phases, [row.phase for row in rows])
+    yield "vectors", controller.lattice.vectors, vectors
+    yield "phases", controller.lattice.phases, [row.phase for row in rows]
+    yield "damage", controller.verify().whole, True
     for seed, top_k in ((1, 1), (2, 5), (3, 200)):
         query = related_vectors(4, params.dim, seed)[3]
         found = controller.retrieve_context(query, top_k)
         expected = reference.retrieve_context(query, top_k)
-        assert [recall.row for recall in found] == [row for row, _ in expected]
-        cosines = [cosine for _, cosine in expected]
-        assert [recall.resonance for recall in found] == pytest.approx(cosines, abs=1e-6)
+        yield "recalled", [(recall.row, recall.resonance) for recall in found], expected
         for recall in found:
-            np.testing.assert_array_equal(recall.vector, rows[recall.row].vector)
-            assert recall.phase == rows[recall.row].phase
+            yield "recalled vector", recall.vector, rows[recall.row].vector
+            yield "recalled phase", recall.phase, rows[recall.row].phase
     probe = np.zeros(params.dim)  # the row it takes is where the pointer stands
-    assert controller.lattice.entangle(probe, 0.5) == reference.lattice.pointer
+    yield "pointer", controller.lattice.entangle(probe, 0.5), reference.lattice.pointer
 
 
 def params_of(behaviour: tuple[str, str, str], ring: tuple[int, int, int], dim: int) -> Any:
@@ -88,16 +102,17 @@ def test_behaviours_and_rings(behaviour: tuple[str, str, str], ring: tuple[int, 
     params = params_of(behaviour, ring, dim=8)
     seed = 10 * BEHAVIOURS.index(behaviour) + RINGS.index(ring)
     values = np.random.default_rng(seed).beta(3, 2, 200)
-    hold_together(params, related_vectors(200, 8, seed), values)
+    assert side_by_side(params, related_vectors(200, 8, seed), values).differences == []
 
 
-@pytest.mark.parametrize("dim", [1, 2, 7, 8, 9, 384])
+@pytest.mark.parametrize("dim", [1, 2, 7, 8, 9, 31, 32, 33, 384])
 @pytest.mark.parametrize("gate", ["norm", "element"])
 def test_dimensions_with_gates_that_open(dim: int, gate: str) -> None:
     params = params_of(("event", gate, "replay"), (50, 8, 3), dim)
     values = np.random.default_rng(dim).beta(3, 1, 250)
     vectors = np.abs(related_vectors(250, dim, dim, scale=4.0 if dim < 10 else 2.0))
-    reference = hold_together(params, vectors, values)
+    reference, differences = side_by_side(params, vectors, values)
+    assert differences == []
     assert reference.levels.l2.any()
     assert reference.levels.l3.any()
 
@@ -107,7 +122,8 @@ def test_dimensions_with_gates_that_open(dim: int, gate: str) -> None:
 )
 def test_presets_over_thousands_of_events(preset: EngineParams) -> None:
     rng = np.random.default_rng(5)
-    hold_together(preset, related_vectors(3000, 24, 6, scale=0.5), rng.random(3000))
+    stream = related_vectors(3000, 24, 6, scale=0.5), rng.random(3000)
+    assert side_by_side(preset, *stream).differences == []
 
 
 def test_row_phases_and_tolerance_are_compared_in_float32() -> None:
@@ -119,7 +135,8 @@ def test_row_phases_and_tolerance_are_compared_in_float32() -> None:
             "lattice": {"phase_tolerance": 0.3, "capacity": 9},
         }
     )
-    reference = hold_together(params, related_vectors(3, 2, 1), np.full(3, 0.95))
+    reference, differences = side_by_side(params, related_vectors(3, 2, 1), np.full(3, 0.95))
+    assert differences == []
     assert len(reference.retrieve_context(np.ones(2, np.float32), 9)) == 4
 
 
@@ -132,8 +149,4 @@ def test_row_phases_and_tolerance_are_compared_in_float32() -> None:
 def test_any_parameters(params: EngineParams, seed: int, scale: float) -> None:
     values = np.random.default_rng(seed).random(60)
     vectors = related_vectors(60, params.dim, seed, scale)
-    trial = Engine(params.to_dict())
-    for vector, value in zip(vectors, values.tolist(), strict=True):
-        trial.process(vector, value)
-    assume(trial.levels.margin > 1e-9)
-    hold_together(params, vectors, values)
+    assert side_by_side(params, vectors, values).differences == []

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import state_bytes
+from support import every_byte, state_bytes
 
 from mlsdm import CognitiveController, EngineParams, LatticeParams, ParameterError, simulate
-from mlsdm.engine import rules
+from mlsdm.engine.rules import events, recall
 
 PARAMS = EngineParams(dim=4, lattice=LatticeParams(capacity=6))
 WHOLE = np.array([3, 0, 1, 2])
@@ -84,12 +84,16 @@ def test_simulate_takes_the_same(make: Callable[[Any], Any]) -> None:
 
 
 def test_no_make_compiles_the_rules_anew() -> None:
+    """Each of the compiled parts that take a vector knows one layout of arrays only."""
     controller = running()
-    compiled = len(rules.event.signatures)  # type: ignore[attr-defined]
+    parts: Any = (events.process, events.run, recall.nearest, recall.sift)
     unaligned = np.zeros(4, "i1, 4f4")["f1"][0]
     for vector in (*(make(WHOLE) for make in GOOD.values()), unaligned):
         controller.process_event(vector, np.float32(0.5))
-    assert len(rules.event.signatures) == compiled  # type: ignore[attr-defined]
+        controller.retrieve_context(vector)
+        controller.lattice.retrieve_many(np.stack([vector, vector]), 0.1)
+        simulate(PARAMS, np.stack([vector, vector]), [0.5, 0.5])
+    assert [len(part.signatures) for part in parts] == [1, 1, 1, 1]
 
 
 def test_layouts_of_a_whole_stream() -> None:
@@ -145,10 +149,10 @@ BAD_VECTORS: dict[str, Any] = {
 def test_bad_vectors_are_refused_and_change_nothing(vector: Any, value: float) -> None:
     """Also where the moral filter would refuse the event anyway."""
     controller = running()
-    before = state_bytes(controller)
+    before = every_byte(controller)
     with pytest.raises(ParameterError, match=r"^CognitiveController\.process_event\.vector"):
         controller.process_event(vector, value)
-    assert state_bytes(controller) == before
+    assert every_byte(controller) == before
     controller.process_event(WHOLE, 0.5)
 
 
@@ -165,12 +169,12 @@ def test_simulate_refuses_the_same(vector: Any) -> None:
 )
 def test_bad_moral_values_are_refused_and_change_nothing(value: Any) -> None:
     controller = running()
-    before = state_bytes(controller)
+    before = every_byte(controller)
     with pytest.raises(
         ParameterError, match=r"process_event\.moral_value: must be a number in \[0, 1\] \(got "
     ):
         controller.process_event(WHOLE, value)
-    assert state_bytes(controller) == before
+    assert every_byte(controller) == before
 
 
 @pytest.mark.parametrize(
@@ -228,14 +232,14 @@ def test_an_overflow_in_mid_stream_names_its_event() -> None:
 )
 def test_any_real_array_is_taken_or_leaves_no_trace(vector: Any) -> None:
     controller = CognitiveController(PARAMS)
-    before = state_bytes(controller)
+    before = every_byte(controller)
     with np.errstate(over="ignore"):
         finite = np.isfinite(vector.astype(np.float32)).all()
     try:
         controller.process_event(vector, 0.7)
     except ParameterError:
         assert not finite or np.abs(vector.astype(np.float64)).max() > 1e38
-        assert state_bytes(controller) == before
+        assert every_byte(controller) == before
     else:
         assert finite
         np.testing.assert_array_equal(controller.lattice.vectors[0], vector.astype(np.float32))

@@ -39,6 +39,14 @@ def test_every_notebook_has_a_small_version():
 
 
 @pytest.mark.parametrize("name", SMALL)
+def test_no_cell_is_longer_than_one_takes_in(name):
+    """Logic lives in the package."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    code = [cell.source.splitlines() for cell in notebook.cells if cell.cell_type == "code"]
+    assert max(map(len, code)) <= 25
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_a_notebook_runs_small_and_records_each_kind_of_result(sqlite_store, name):
     found = run(sqlite_store, name, SMALL[name])
     assert {"metric", "table", "figure"} <= {record.kind for record in found.values()}

@@ -177,7 +177,7 @@ def test_a_machine_without_cpuinfo(monkeypatch: pytest.MonkeyPatch) -> None:
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "read_text", absent)
-    assert provenance._cpu() in (platform.processor(), platform.machine())
+    assert provenance.cpu_model() in (platform.processor(), platform.machine())
 
 
 def test_the_code_s_sum_follows_every_source_file(tmp_path: Path) -> None:

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 import mlsdm
-from mlsdm.analysis.recall import label_agreement, recall_by_phase, recall_of_stored, row_labels
+from mlsdm.analysis.recall import (
+    agreement_by_label,
+    label_agreement,
+    recall_by_phase,
+    recall_of_stored,
+    row_labels,
+)
 
 
 def simulated(capacity=1000, n=60, **engine):
@@ -79,3 +85,39 @@ def test_label_agreement_is_the_share_of_rows_with_the_querys_label():
     shares = label_agreement(recalls, np.array([True, False]), labels)
     assert shares[0] == 0.25
     assert np.isnan(shares[1])
+
+
+def recalled(*rows):
+    return [mlsdm.Recall(np.zeros(8, np.float32), 0.1, 1.0, row) for row in rows]
+
+
+def agreement(recalls, query_labels):
+    labels = np.array([True, False, False, False])
+    rng = np.random.default_rng(0)
+    table = agreement_by_label(recalls, np.array(query_labels, bool), labels, 0.3, rng)
+    return table.set_index(["queries", "rows"])
+
+
+def test_agreement_by_label_is_over_the_queries_of_a_kind():
+    recalls = [recalled(0, 1), recalled(0), recalled(1, 2), recalled(0, 1), recalled(3)]
+    found = agreement(recalls, [True, True, False, False, False])
+    assert found["mean"].to_dict() == pytest.approx(
+        {
+            ("toxic", "recalled"): 0.75,
+            ("toxic", "at random"): 0.3,
+            ("safe", "recalled"): 5 / 6,
+            ("safe", "at random"): 0.7,
+        }
+    )
+    assert found["n"].to_list() == [2, 2, 3, 3]
+    at_random = found.xs("at random", level="rows")
+    assert (at_random["low"] == at_random["high"]).all()
+    assert found.loc[("safe", "recalled"), "low"] < 5 / 6
+
+
+def test_agreement_by_label_leaves_out_a_kind_without_queries_or_recalls():
+    assert set(agreement([recalled(0), recalled(1)], [True, True]).index.levels[0]) == {"toxic"}
+    assert set(agreement([[], recalled(1)], [True, False]).index.levels[0]) == {"safe"}
+    nothing = agreement([[], []], [True, False])
+    assert nothing.empty
+    assert list(nothing) == ["mean", "low", "high", "n"]

@@ -12,10 +12,10 @@ from support import engine_params, related_vectors, state_bytes
 from mlsdm import CognitiveController, EngineParams, LatticeParams, ParameterError, simulate
 
 COLUMNS = [
-    "event", "accepted", "reason", "phase", "threshold", "acceptance_rate",
+    "event", "moral_value", "accepted", "reason", "phase", "threshold", "acceptance_rate",
     "norm_l1", "norm_l2", "norm_l3", "lattice_size",
 ]  # fmt: skip
-FILTER_COLUMNS = COLUMNS[:6]
+FILTER_COLUMNS = COLUMNS[:7]
 PRESETS = [EngineParams(dim=16), EngineParams.published(16)]
 
 
@@ -28,7 +28,8 @@ def stepwise(controller: CognitiveController, vectors: Any, values: Any) -> pd.D
     rows = []
     for vector, value in zip(vectors, values, strict=True):
         outcome = controller.process_event(vector, value)
-        rows.append((*outcome[:6], *outcome.norms, outcome.lattice_size))
+        event, *decided = outcome[:6]
+        rows.append((event, value, *decided, *outcome.norms, outcome.lattice_size))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -73,7 +74,7 @@ def test_without_vectors_the_filter_and_the_rhythm_run_alike(
     assert not alone.norms.any()
     assert not alone.lattice_size.any()
     assert alone.controller is None
-    with pytest.raises(ParameterError, match=r"Result\.engine: needs a run with vectors"):
+    with pytest.raises(ParameterError, match=r"^Result\.engine: needs a run with vectors"):
         _ = alone.engine
 
 
@@ -90,7 +91,7 @@ def test_later_events_never_change_earlier_ones() -> None:
     whole = simulate(PRESETS[0], vectors, values).to_frame()
     for n in (1, 8, 150):
         part = simulate(PRESETS[0], vectors[:n], values[:n]).to_frame()
-        pd.testing.assert_frame_equal(part, whole[:n])
+        assert part.equals(whole[:n])
 
 
 @pytest.mark.parametrize("vectors", [None, [], np.zeros((0, 16))], ids=["none", "list", "array"])
@@ -111,6 +112,7 @@ def test_the_frame_holds_the_trace() -> None:
     frame = result.to_frame()
     assert list(frame.columns) == COLUMNS
     assert frame["event"].to_list() == list(range(40))
+    np.testing.assert_array_equal(frame["moral_value"], result.moral_values)
     assert frame["accepted"].dtype == bool
     assert set(frame["reason"]) == {"committed", "moral", "sleep"}
     assert set(frame["phase"]) == {"wake", "sleep"}

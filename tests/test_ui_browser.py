@@ -120,15 +120,16 @@ class Page:
     def text(self) -> str:
         return str(self.js("return document.body ? document.body.innerText : ''"))
 
-    def shows(self, *texts: str) -> None:
-        self.wait(lambda: all(text in self.text for text in texts), f"{texts} in the page")
+    def shows(self, *texts: str) -> bool:
+        return self.wait(lambda: all(text in self.text for text in texts), f"{texts} in the page")
 
-    def wait(self, true: Callable[[], object], what: str) -> None:
+    def wait(self, true: Callable[[], object], what: str) -> bool:
+        """Return True once it is true; say what the page showed if it never is."""
         from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
         try:
-            WebDriverWait(self.driver, SECONDS, 0.2).until(lambda _: true())
+            return bool(WebDriverWait(self.driver, SECONDS, 0.2).until(lambda _: true()))
         except TimeoutException:
             raise AssertionError(f"never {what}: {self.text[:2000]}") from None
 
@@ -137,13 +138,13 @@ class Page:
         self.wait(lambda: self.driver.find_elements("xpath", by), f"{text!r} to click on")
         self.driver.find_element("xpath", by).click()
 
-    def image(self, part: str) -> None:
+    def image(self, part: str) -> bool:
         """Wait until an image whose address holds `part` is there and could be read."""
         script = (
             "return [...document.images].some(i => decodeURIComponent(i.src)"
             f".includes({json.dumps(part)}) && i.complete && i.naturalWidth > 100)"
         )
-        self.wait(lambda: self.js(script), f"an image of {part}")
+        return self.wait(lambda: self.js(script), f"an image of {part}")
 
     def keep(self, name: str) -> None:
         """Keep a picture of the page, if asked to."""
@@ -177,7 +178,9 @@ def page(tmp_path_factory: pytest.TempPathFactory, shown: Shown) -> Iterator[Pag
 
 def test_the_link_shows_every_run_by_its_name_and_what_varies(page: Page, shown: Shown) -> None:
     page.open(shown.links["runs"])
-    page.shows(*NAMES, "3 matching runs", "engine.moral.target_rate", "verdict", "all come out")
+    assert page.shows(
+        *NAMES, "3 matching runs", "engine.moral.target_rate", "verdict", "all come out"
+    )
     page.keep("ui-runs")
 
 
@@ -186,13 +189,13 @@ def test_the_link_draws_the_charts_at_once_and_no_bounds_before_them(
 ) -> None:
     page.open(shown.links["charts"])
     bars = "return document.querySelectorAll('.js-plotly-plot .bars .point path').length"
-    page.wait(lambda: page.js(bars) >= 3, "a chart with a bar for each run")
+    assert page.wait(lambda: page.js(bars) >= 3, "a chart with a bar for each run")
 
     def bare() -> bool:
         text = page.text.replace("(?!interval/", "")
         return "moral/off_target" in text and "interval/" not in text
 
-    page.wait(bare, "charts of metrics and none of bounds")
+    assert page.wait(bare, "charts of metrics and none of bounds")
 
 
 def test_the_comparison_of_three_runs_draws_its_chart(page: Page, shown: Shown) -> None:
@@ -200,30 +203,32 @@ def test_the_comparison_of_three_runs_draws_its_chart(page: Page, shown: Shown) 
     runs = quote(json.dumps([run.run_id for run in shown.sweep.runs]))
     which = f"runs={runs}&experiments={quote(json.dumps([experiment]))}"
     page.open(f"{shown.address}/#/compare-runs?{which}&workflowType=machine_learning")
-    page.shows("Comparing 3 Runs from 1 Experiment", *NAMES)
+    assert page.shows("Comparing 3 Runs from 1 Experiment", *NAMES)
     lines = (
         "const plot = document.querySelector('.js-plotly-plot');"
         "return plot && plot.data ? plot.data[0].dimensions.map(d => [d.label, d.values]) : []"
     )
-    page.wait(lambda: page.js(lines), "a chart of parallel coordinates")
+    assert page.wait(lambda: page.js(lines), "a chart of parallel coordinates")
     drawn = dict(page.js(lines))
     assert sorted(drawn["engine.moral.target_rate"]) == [0.5, 0.7, 0.9]
     assert all(len(values) == 3 for values in drawn.values())
-    page.wait(lambda: page.js(PAINTED), "lines in it")
+    assert page.wait(lambda: page.js(PAINTED), "lines in it")
     page.keep("ui-compare")
     page.click("Scatter Plot")
     points = (
         "const plot = document.querySelector('.js-plotly-plot');"
         "return plot && plot.data && plot.data[0].x ? plot.data[0].x.map(Number) : []"
     )
-    page.wait(lambda: sorted(page.js(points)) == [0.5, 0.7, 0.9], "a scatter plot of three points")
+    assert page.wait(
+        lambda: sorted(page.js(points)) == [0.5, 0.7, 0.9], "a scatter plot of three points"
+    )
 
 
 def test_the_page_of_a_file_shows_the_figure(page: Page, shown: Shown) -> None:
     figure = "figures/moral/errors_by_share.png"
     page.open(shown.run_page(shown.sweep.runs[0].run_id, f"/artifacts/{figure}"))
-    page.shows(figure, "02-moral-adaptation.ipynb")
-    page.image("blob:")
+    assert page.shows(figure, "02-moral-adaptation.ipynb")
+    assert page.image("blob:")
     page.keep("ui-artifact")
 
 
@@ -231,13 +236,15 @@ def test_the_page_of_the_sweep_holds_its_verdicts_its_picture_and_its_means(
     page: Page, shown: Shown
 ) -> None:
     page.open(shown.links["sweep"])
-    page.shows("What does the filter pass and refuse", "Verdict:")
+    assert page.shows("What does the filter pass and refuse", "Verdict:")
     page.click("Show more")
-    page.shows("Thresholds", "mean [95 % interval]", "moral/off_target/share_0.1", "<= 0.06")
+    assert page.shows("Thresholds", "mean [95 % interval]", "moral/off_target/share_0.1", "<= 0.06")
     cells = "return [...document.querySelectorAll('td')].map(cell => cell.innerText)"
     verdicts = [text for text in page.js(cells) if text in ("met", "not met", "undecided")]
     assert verdicts == [row.verdict for row in sorted(shown.sweep.checks, key=lambda r: r.ok)]
-    page.image(f"get-artifact?path=figures/moral/errors_by_share.png&run_uuid={shown.sweep.run_id}")
+    assert page.image(
+        f"get-artifact?path=figures/moral/errors_by_share.png&run_uuid={shown.sweep.run_id}"
+    )
     page.open(shown.run_page(shown.sweep.run_id, "/model-metrics"))
     points = "return document.querySelectorAll('.js-plotly-plot .scatterlayer .point').length"
-    page.wait(lambda: page.js(points) >= 3, "the means as a course over the points")
+    assert page.wait(lambda: page.js(points) >= 3, "the means as a course over the points")

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlsdm.engine.lattice import Recall
-from mlsdm.engine.rules import ASLEEP
-from mlsdm.engine.simulation import Result
+from mlsdm.engine.result import Result
+from mlsdm.engine.rules.layout import ASLEEP
 from mlsdm.errors import ParameterError
 
 __all__ = [

@@ -11,7 +11,8 @@ import numpy as np
 from mlsdm.analysis import metrics
 from mlsdm.engine.lattice import PhaseEntangledLatticeMemory, Recall
 from mlsdm.engine.params import EngineParams
-from mlsdm.engine.simulation import Result, simulate
+from mlsdm.engine.result import Result
+from mlsdm.engine.simulation import simulate
 from mlsdm.streams.published import PUBLISHED_SEED, moral_stream, rhythm_stream
 from mlsdm.streams.stream import Stream
 

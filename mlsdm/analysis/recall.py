@@ -8,14 +8,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlsdm.analysis.interval import Interval
 from mlsdm.analysis.metrics import semantic_coherence
+from mlsdm.analysis.statistics import mean_interval
 from mlsdm.engine.controller import CognitiveController
 from mlsdm.engine.lattice import Recall
+from mlsdm.engine.result import Result
 from mlsdm.engine.rhythm import PHASES
-from mlsdm.engine.simulation import Result
 from mlsdm.errors import ParameterError
 
-__all__ = ["label_agreement", "recall_by_phase", "recall_of_stored", "row_labels"]
+__all__ = [
+    "agreement_by_label",
+    "label_agreement",
+    "recall_by_phase",
+    "recall_of_stored",
+    "row_labels",
+]
 
 
 def recall_by_phase(engine: CognitiveController, queries: NDArray[np.float32]) -> pd.DataFrame:
@@ -139,3 +147,43 @@ def label_agreement(
             for found, label in zip(recalls, query_labels, strict=True)
         ]
     )
+
+
+def agreement_by_label(
+    recalls: Sequence[Sequence[Recall]],
+    query_labels: NDArray[np.bool_],
+    labels: NDArray[np.bool_],
+    toxic_share: float,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Return how often toxic and safe queries recall their own kind, against rows at random.
+
+    Parameters
+    ----------
+    recalls, query_labels, labels
+        As of `label_agreement`; a label is True where something is toxic.
+    toxic_share
+        Share of what was stored that is toxic.
+    rng
+        Draws the resamples of the intervals.
+
+    Returns
+    -------
+    Columns ``queries`` (``"toxic"`` or ``"safe"``), ``rows`` (``"recalled"`` or ``"at random"``)
+    and those of an `Interval` over queries; at random it has no width. A kind that no query is of,
+    or that finds nothing, has no rows.
+    """
+    agreement = label_agreement(recalls, query_labels, labels)
+    rows = []
+    for kind, own, chance in (
+        ("toxic", query_labels, toxic_share),
+        ("safe", ~query_labels, 1 - toxic_share),
+    ):
+        if np.isfinite(agreement[own]).any():
+            found = mean_interval(agreement[own], rng)
+            drawn = Interval(chance, chance, chance, int(own.sum()))
+            rows += [
+                {"queries": kind, "rows": "recalled", **found._asdict()},
+                {"queries": kind, "rows": "at random", **drawn._asdict()},
+            ]
+    return pd.DataFrame(rows, columns=["queries", "rows", *Interval._fields])

@@ -9,7 +9,8 @@ from mlsdm.analysis.published import moral_figures
 from mlsdm.audit.engines import FIXED, PUBLISHED, WIDE
 from mlsdm.audit.measured import Floats, Sample, Samples
 from mlsdm.engine.params import EngineParams
-from mlsdm.engine.simulation import Result, simulate
+from mlsdm.engine.result import Result
+from mlsdm.engine.simulation import simulate
 from mlsdm.streams.published import moral_stream
 
 __all__ = ["moral"]

@@ -10,7 +10,8 @@ from mlsdm.analysis.published import CONTROL_PHASE, control_lattice, rhythm_figu
 from mlsdm.audit.engines import FIXED, PUBLISHED
 from mlsdm.audit.measured import Sample, Samples
 from mlsdm.engine.lattice import PhaseEntangledLatticeMemory, Recall
-from mlsdm.engine.simulation import Result, simulate
+from mlsdm.engine.result import Result
+from mlsdm.engine.simulation import simulate
 from mlsdm.rng import generator
 from mlsdm.streams.published import rhythm_stream
 

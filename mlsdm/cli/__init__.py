@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mlsdm.cli import files, notebooks, report, sweeps, ui
+from mlsdm.cli import bench, files, notebooks, report, sweeps, ui
 from mlsdm.cli.common import Commands, examples
 
 __all__ = ["app", "main"]
@@ -45,7 +45,7 @@ def _root(
         print(ctx.get_help())
 
 
-for _commands in (notebooks, sweeps, files, report, ui):
+for _commands in (notebooks, sweeps, files, report, bench, ui):
     _commands.register(app)
 
 

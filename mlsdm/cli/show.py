@@ -15,6 +15,7 @@ from rich.text import Text
 from mlsdm.display import short
 
 if TYPE_CHECKING:
+    from mlsdm.bench.cases import Figure
     from mlsdm.plan.plan import Plan
     from mlsdm.plan.schema import Schema
     from mlsdm.report.audit import Audit
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mlsdm.sweep.rerun import Rerun
     from mlsdm.sweep.sweeping import SweepOutcome
 
-__all__ = ["changes", "checks", "claims", "metrics", "plan", "rerun", "schema", "swept"]
+__all__ = ["bench", "changes", "checks", "claims", "metrics", "plan", "rerun", "schema", "swept"]
 
 MANY = 100  # runs of a sweep
 FEW = 6  # points of a threshold that are worth a line each
@@ -61,6 +62,13 @@ def claims(audit: Audit) -> None:
         ],
     )
     print(", ".join(f"{number} {verdict}" for verdict, number in audit.counts.items()))
+
+
+def bench(figures: Sequence[Figure]) -> None:
+    """Print what was measured beside the yardsticks and the targets."""
+    from mlsdm.bench.table import COLUMNS, cells
+
+    _table(COLUMNS, [cells(figure) for figure in figures])
 
 
 def metrics(outcome: RunOutcome) -> None:

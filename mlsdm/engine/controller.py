@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, NoReturn
 
+import numpy as np
 import psutil
 
 from mlsdm.display import html_table, short
-from mlsdm.engine import rules
-from mlsdm.engine.inputs import as_moral_value, as_params, as_vector, check_fits
+from mlsdm.engine import integrity, snapshot
+from mlsdm.engine.inputs import (
+    as_moral_value,
+    as_params,
+    as_row,
+    as_vector,
+    check_finite,
+    check_fits,
+)
+from mlsdm.engine.integrity import Integrity, Repair
 from mlsdm.engine.lattice import PhaseEntangledLatticeMemory, Recall
 from mlsdm.engine.moral import MoralFilter
 from mlsdm.engine.params import EngineParams
-from mlsdm.engine.rhythm import CognitiveRhythm, Phase
+from mlsdm.engine.rhythm import PHASES, CognitiveRhythm, Phase
+from mlsdm.engine.rules import events, layout
 from mlsdm.engine.synapse import MultiLevelSynapticMemory
 from mlsdm.errors import ParameterError, RunError
 
@@ -21,6 +31,8 @@ __all__ = ["REASONS", "CognitiveController", "Outcome", "Reason"]
 
 Reason = Literal["committed", "moral", "sleep", "emergency"]
 REASONS: tuple[Reason, ...] = ("committed", "moral", "sleep")  # by the code of the rules
+
+_FLOAT32 = np.dtype(np.float32)
 
 
 class Outcome(NamedTuple):
@@ -63,10 +75,11 @@ class Outcome(NamedTuple):
 class CognitiveController:
     """An engine that takes events one at a time; safe to call from many threads.
 
-    The parts (`moral`, `rhythm`, `synapse`, `lattice`) are there to be looked at and asked. Events
-    go through `process_event`: who writes to a part leaves the rules, replay among them, and the
-    lock. An `Outcome` is of one moment; a part that is read while another thread's event is under
-    way may show some of its numbers from before it and some from after.
+    Events are handled one after another, each as a whole; retrievals run beside one another. The
+    parts (`moral`, `rhythm`, `synapse`, `lattice`) are there to be looked at and asked. Events go
+    through `process_event`: who writes to a part leaves the rules, replay among them. An `Outcome`
+    is of one moment; a part that is read while another thread's event is under way may show some of
+    its numbers from before it and some from after.
     """
 
     def __init__(self, params: EngineParams | None = None) -> None:
@@ -76,34 +89,37 @@ class CognitiveController:
         self.rhythm = CognitiveRhythm(self.params.rhythm)
         self.synapse = MultiLevelSynapticMemory(self.params.synapse, self.params.dim)
         self.lattice = PhaseEntangledLatticeMemory(self.params.lattice, self.params.dim)
-        self._rules = self.params.rules
         # The very arrays of the parts: there is one state, and each part shows its piece of it.
-        self._state = rules.State(
-            self.moral._state,
-            self.rhythm._state,
-            self.synapse._levels,
-            self.synapse._norms,
-            self.lattice._vectors,
-            self.lattice._phases,
-            self.lattice._norms,
-            self.lattice._ring,
+        states = self.params.initial_state
+        self.moral._states = self.rhythm._states = self.synapse._states = states
+        self._memory = self.lattice._memory = self.lattice._memory._replace(
+            rules=self.params.rules, states=states, levels=self.synapse._levels
         )
-        self._events = 0
+        self._shape = (self.params.dim,)
         self._emergency: str | None = None
-        self._lock = threading.Lock()
+        self._restored = 0
+        self._lock = self.lattice._lock
 
     @property
     def events(self) -> int:
         """Events handled so far."""
-        return self._events
+        return int(self._memory.states["events"][0])
 
     @property
     def emergency(self) -> str | None:
         """Why the controller has stopped, or None while it runs."""
         return self._emergency
 
+    @property
+    def restored(self) -> int:
+        """Rows that were found damaged before an event, and put right."""
+        return self._restored
+
     def process_event(self, vector: Any, moral_value: float) -> Outcome:
         """Take one event: moral filter, rhythm, levels and lattice, in that order.
+
+        Before it, the next `scrub_rows` rows of the lattice are checked. Damage is put right where
+        that can be done, and is an emergency where it cannot.
 
         Parameters
         ----------
@@ -118,20 +134,42 @@ class CognitiveController:
             When an argument is not allowed, in an emergency too; the state is then what it was.
         """
         owner = "CognitiveController.process_event"
-        checked = as_vector(owner, vector, self.params.dim)
-        value = as_moral_value(owner, moral_value)
+        if (
+            type(vector) is np.ndarray
+            and vector.dtype == _FLOAT32
+            and vector.shape == self._shape
+            and vector.flags.carray
+        ):
+            row = vector
+        else:
+            row = as_row(owner, vector, self.params.dim)
+        value = moral_value if type(moral_value) is float else as_moral_value(owner, moral_value)
         with self._lock:
-            if self._emergency is None:
+            if self._emergency is None and self.params.max_process_bytes is not None:
                 self._emergency = self._over_process_limit()
             if self._emergency is not None:
-                return self._outcome(False, "emergency")
-            state = self._state
-            fits = rules.fits(checked, state.levels, state.norms, self._rules.synapse)
-            check_fits(f"{owner}.vector", fits)
-            code = rules.event(state, self._rules, checked, value, True)
-            outcome = self._outcome(code != rules.MORAL, REASONS[code])
-            self._events += 1
-            return outcome
+                as_moral_value(owner, value)
+                check_finite(f"{owner}.vector", vector, row)
+                return self._stopped()
+            done = events.process(*self._memory, row, value)
+            if done[0] == events.DAMAGED:
+                self._emergency = self._put_right()
+                if self._emergency is not None:
+                    return self._stopped()
+                done = events.process(*self._memory, row, value)
+        code, count, phase, threshold, rate, norm1, norm2, norm3, size = done
+        if code < 0:
+            _refuse(owner, code, vector, row, value)
+        return Outcome(
+            count - 1,
+            code != layout.MORAL,
+            REASONS[code],
+            PHASES[phase],
+            threshold,
+            rate,
+            (norm1, norm2, norm3),
+            size,
+        )
 
     def retrieve_context(self, query: Any, top_k: int | None = None) -> list[Recall]:
         """Return what the lattice holds in the current phase nearest to the query, best first.
@@ -141,9 +179,11 @@ class CognitiveController:
         ParameterError
             When an argument is not allowed.
         """
-        with self._lock:
+        owner = "CognitiveController.retrieve_context"
+        checked = as_vector(owner, query, self.params.dim, "query")
+        with self._lock.shared():  # phase and rows of one moment
             phase = self.params.rhythm.phase_value(self.rhythm.phase)
-            return self.lattice.retrieve(query, phase, top_k=top_k)
+            return self.lattice._recall(checked, *self.lattice._asked(owner, phase, None, top_k))
 
     def stop(self, why: str = "stopped by hand") -> None:
         """Stop by hand: from now on every event is answered ``"emergency"`` and changes nothing.
@@ -166,13 +206,67 @@ class CognitiveController:
         Raises
         ------
         RunError
-            When the process still holds more than `max_process_bytes`.
+            When the process still holds more than `max_process_bytes`, or something that the
+            engine holds is not what was written.
         """
         with self._lock:
-            cause = self._over_process_limit()
+            found = integrity.check(self._memory)
+            cause = None if found.whole else f"{found} is not what was written"
+            cause = cause or self._over_process_limit()
             if cause is not None:
                 raise RunError(f"CognitiveController.recover: refused, {cause}")
             self._emergency = None
+
+    def verify(self) -> Integrity:
+        """Compare all that the engine holds with its checks, and say what differs."""
+        with self._lock:
+            return integrity.check(self._memory)
+
+    def repair(self) -> Repair:
+        """Put right what is damaged, quarantine the rows that cannot be, and report."""
+        with self._lock:
+            return integrity.restore(self._memory, quarantine=True)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a snapshot, to be gone on from with `load`; return its path.
+
+        Stopped at any moment, either the file that was there or the new one is whole, on disk too;
+        after a kill a hidden ``.snapshot-*.part`` may be left beside it. Events wait while the
+        engine is copied into the file, but not until the disk has it.
+
+        Raises
+        ------
+        DataError
+            When the file cannot be written.
+        """
+        target = Path(path)
+        with snapshot.written(target) as file, self._lock.shared():
+            snapshot.write(
+                file, self._memory, self.params, emergency=self._emergency, restored=self._restored
+            )
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> CognitiveController:
+        """Return the engine that a snapshot holds; going on from it equals never having stopped.
+
+        Raises
+        ------
+        DataError
+            When the file is none, is cut short, altered, of another kind or of a newer version,
+            or holds an engine whose parameters are not allowed.
+        """
+        with snapshot.opened(Path(path)) as (file, header):
+            controller = cls(header.params)
+            snapshot.read(file, header, controller._memory)
+        controller._emergency, controller._restored = header.emergency, header.restored
+        return controller
+
+    def _put_right(self) -> str | None:
+        """Restore what is damaged; return what could not be, as the reason of an emergency."""
+        done = integrity.restore(self._memory, quarantine=False)
+        self._restored += len(done.restored)
+        return None if done.lost.whole else f"{done.lost} is damaged beyond what can be restored"
 
     def _over_process_limit(self) -> str | None:
         limit = self.params.max_process_bytes
@@ -183,11 +277,11 @@ class CognitiveController:
             return None
         return f"the process holds {resident} bytes, over max_process_bytes = {limit}"
 
-    def _outcome(self, accepted: bool, reason: Reason) -> Outcome:
+    def _stopped(self) -> Outcome:
         return Outcome(
-            self._events,
-            accepted,
-            reason,
+            self.events,
+            False,
+            "emergency",
             self.rhythm.phase,
             self.moral.threshold,
             self.moral.acceptance_rate,
@@ -198,14 +292,14 @@ class CognitiveController:
     def __repr__(self) -> str:
         stopped = f", emergency={self._emergency!r}" if self._emergency else ""
         return (
-            f"CognitiveController(events={self._events}, phase={self.rhythm.phase!r}, "
+            f"CognitiveController(events={self.events}, phase={self.rhythm.phase!r}, "
             f"threshold={self.moral.threshold:.2f}, rows={self.lattice.size} of "
             f"{self.params.lattice.capacity}{stopped})"
         )
 
     def _repr_html_(self) -> str:
         rows = [
-            ("events", self._events),
+            ("events", self.events),
             ("phase", f"{self.rhythm.phase} ({self.rhythm.counter} steps left)"),
             ("threshold", self.moral.threshold),
             ("acceptance rate", self.moral.acceptance_rate),
@@ -214,3 +308,13 @@ class CognitiveController:
             ("emergency", self._emergency or "none"),
         ]
         return html_table("CognitiveController", ("state", "value"), rows)
+
+
+def _refuse(owner: str, code: int, vector: Any, row: Any, value: float) -> NoReturn:
+    """Raise the error that the compiled rules found."""
+    if code == events.BAD_VALUE:
+        as_moral_value(owner, value)
+    if code == events.NOT_FINITE:
+        check_finite(f"{owner}.vector", vector, row)
+    check_fits(f"{owner}.vector", False)
+    raise AssertionError(code)

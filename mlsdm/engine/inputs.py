@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlsdm.checks import as_whole
-from mlsdm.engine import rules
+from mlsdm.engine.rules import bits
 from mlsdm.errors import ParameterError
 
 __all__ = [
-    "as_dim", "as_distance", "as_fraction", "as_matrix", "as_moral_value", "as_moral_values",
-    "as_params", "as_vector", "check_fits",
+    "as_dim", "as_distance", "as_fraction", "as_matrix", "as_moral_value", "as_params",
+    "as_row", "as_rows", "as_table", "as_values", "as_vector", "check_finite", "check_fits",
+    "check_numbers",
 ]  # fmt: skip
 
 P = TypeVar("P")
@@ -68,25 +69,27 @@ def _real_array(name: str, values: Any) -> NDArray[Any]:
     return array
 
 
-def as_moral_values(owner: str, values: Any) -> NDArray[np.float64]:
-    """Return (n,) float64 moral values in [0, 1], or refuse them."""
+def as_values(owner: str, values: Any, fleet: bool = False) -> NDArray[Any]:
+    """Return moral values (n,), of a fleet also (runs, n), of any real type, or refuse them."""
     name = f"{owner}.moral_values"
     array = _real_array(name, values)
-    if array.ndim != 1:
+    if array.ndim != 1 and not (fleet and array.ndim == 2):
+        more = ", or two, (runs, events)" if fleet else ""
         raise ParameterError(
-            f"{name}: must have one dimension, (events,) (got shape {array.shape})"
+            f"{name}: must have one dimension, (events,){more} (got shape {array.shape})"
         )
-    checked = np.array(array, dtype=np.float64)  # a copy: a result keeps it
-    wrong = np.flatnonzero(~((checked >= 0.0) & (checked <= 1.0)))
-    if wrong.size:
-        raise ParameterError(
-            f"{name}[{wrong[0]}]: must be a number in [0, 1] (got {array[wrong[0]]})"
-        )
-    return checked
+    return array
 
 
-def _as_float32(name: str, values: Any, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
-    array = _real_array(name, values)
+def check_numbers(owner: str, values: NDArray[np.float64], done: int, first: int = 0) -> None:
+    """Refuse the moral value that the rules stopped at, if they did not take all of them."""
+    if done < len(values):
+        raise ParameterError(
+            f"{owner}.moral_values[{first + done}]: must be a number in [0, 1] (got {values[done]})"
+        )
+
+
+def _check_shape(name: str, array: NDArray[Any], shape: tuple[int | None, ...]) -> None:
     inner = ", ".join("events" if n is None else str(n) for n in shape)
     wanted = f"({inner},)" if len(shape) == 1 else f"({inner})"
     fits = array.ndim == len(shape) and all(
@@ -94,28 +97,58 @@ def _as_float32(name: str, values: Any, shape: tuple[int | None, ...]) -> NDArra
     )
     if not fits:
         raise ParameterError(f"{name}: must have shape {wanted} (got {array.shape})")
-    with np.errstate(over="ignore"):
+
+
+def _as_float32(name: str, values: Any, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+    array = _real_array(name, values)
+    _check_shape(name, array, shape)
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN is invalid
         # Compiled for one layout only: a read-only array would compile every rule once more.
-        converted = np.require(array, np.float32, ["C", "A", "W"])
-    bad = rules.first_not_finite(converted.reshape(-1))
+        return np.require(array, np.float32, ["C", "A", "W"])
+
+
+def check_finite(name: str, values: Any, converted: NDArray[np.float32], first: int = 0) -> None:
+    """Refuse what was not finite, or did not stay so in float32, by its place from `first` on."""
+    bad = bits.first_not_finite(converted.reshape(-1))
     if bad >= 0:
-        place = np.unravel_index(bad, array.shape)
-        index = ", ".join(str(int(i)) for i in place)
-        raise ParameterError(f"{name}[{index}]: must be finite in float32 (got {array[place]})")
-    return converted
+        place = np.unravel_index(bad, converted.shape)
+        index = ", ".join(map(str, [first + int(place[0]), *map(int, place[1:])]))
+        got = np.asarray(values)[place]
+        raise ParameterError(f"{name}[{index}]: must be finite in float32 (got {got})")
 
 
-def as_vector(owner: str, vector: Any, dim: int, field: str = "vector") -> NDArray[np.float32]:
-    """Return one vector as contiguous (dim,) float32, or refuse it."""
+def as_row(owner: str, vector: Any, dim: int, field: str = "vector") -> NDArray[np.float32]:
+    """Return one vector as contiguous (dim,) float32, or refuse it; it may yet not be finite."""
     return _as_float32(f"{owner}.{field}", vector, (dim,))
 
 
-def as_matrix(owner: str, vectors: Any, dim: int, field: str = "vectors") -> NDArray[np.float32]:
-    """Return vectors as contiguous (events, dim) float32, or refuse them."""
-    array = _real_array(f"{owner}.{field}", vectors)
+def as_vector(owner: str, vector: Any, dim: int, field: str = "vector") -> NDArray[np.float32]:
+    """Return one finite vector as contiguous (dim,) float32, or refuse it."""
+    converted = as_row(owner, vector, dim, field)
+    check_finite(f"{owner}.{field}", vector, converted)
+    return converted
+
+
+def as_table(owner: str, vectors: Any, dim: int, field: str = "vectors") -> NDArray[Any]:
+    """Return vectors as an (events, dim) array of whatever real type, or refuse them."""
+    name = f"{owner}.{field}"
+    array = _real_array(name, vectors)
     if array.shape == (0,):  # an empty list has no second dimension
         array = array.reshape(0, dim)
-    return _as_float32(f"{owner}.{field}", array, (None, dim))
+    _check_shape(name, array, (None, dim))
+    return array
+
+
+def as_rows(owner: str, vectors: Any, dim: int, field: str = "vectors") -> NDArray[np.float32]:
+    """Return vectors as contiguous (events, dim) float32; they may yet not be finite."""
+    return _as_float32(f"{owner}.{field}", as_table(owner, vectors, dim, field), (None, dim))
+
+
+def as_matrix(owner: str, vectors: Any, dim: int, field: str = "vectors") -> NDArray[np.float32]:
+    """Return finite vectors as contiguous (events, dim) float32, or refuse them."""
+    converted = as_rows(owner, vectors, dim, field)
+    check_finite(f"{owner}.{field}", vectors, converted)
+    return converted
 
 
 def check_fits(name: str, fits: bool) -> None:

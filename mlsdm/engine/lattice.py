@@ -10,16 +10,30 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mlsdm.checks import as_whole
-from mlsdm.engine import rules
-from mlsdm.engine.inputs import as_dim, as_distance, as_fraction, as_params, as_vector
+from mlsdm.engine import integrity
+from mlsdm.engine.inputs import (
+    as_dim,
+    as_distance,
+    as_fraction,
+    as_matrix,
+    as_params,
+    as_vector,
+)
+from mlsdm.engine.integrity import Integrity, Memory, Repair
+from mlsdm.engine.rules import layout, recall
+from mlsdm.engine.rules.lattice import store
+from mlsdm.engine.sharing import SharedLock
+from mlsdm.errors import RunError
 from mlsdm.parameters import Count, Parameters, parameters
 
 __all__ = ["LatticeParams", "PhaseEntangledLatticeMemory", "Recall"]
 
+BLOCK, QUERIES = 2048, 512  # taken at a time by `retrieve_many`: what they give stays near
+
 
 @parameters
 class LatticeParams(Parameters):
-    """Parameters of the lattice (values: MLSDM v1.2).
+    """Parameters of the lattice (values: MLSDM v1.2; `scrub_rows`: our own choice).
 
     Parameters
     ----------
@@ -32,12 +46,21 @@ class LatticeParams(Parameters):
     consolidation
         ``"replay"``: on falling asleep, the vectors committed in that wake are entangled once more
         with the sleep phase; ``"none"`` (the released controller).
+    scrub_rows
+        Rows that are checked for flipped bits before each event, one after another around the
+        ring; with 0 nothing is checked but by `verify`.
     """
 
     capacity: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     phase_tolerance: Annotated[float, Field(ge=0)] = 0.15
     top_k: Count = 5
     consolidation: Literal["replay", "none"] = "replay"
+    scrub_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """The constants that the compiled rules read, by name."""
+        return {"replay": self.consolidation == "replay", "scrub": self.scrub_rows}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,31 +81,36 @@ class Recall:
 
 
 class PhaseEntangledLatticeMemory:
-    """The lattice by itself."""
+    """The lattice by itself; safe to call from many threads, which retrieve beside one another."""
 
     def __init__(self, params: LatticeParams | None = None, dim: int = 384) -> None:
         owner = "PhaseEntangledLatticeMemory"
         self.params = LatticeParams() if params is None else as_params(owner, params, LatticeParams)
         self.dim = as_dim(owner, dim)
-        self._vectors = np.zeros((self.params.capacity, self.dim), np.float32)
-        self._phases = np.zeros(self.params.capacity, np.float32)
-        self._norms = np.zeros(self.params.capacity)
-        self._ring = np.zeros(3, np.int64)
+        self._memory = Memory(
+            layout.new_constants(),
+            layout.new_state(),
+            np.zeros((3, 0), np.float32),
+            layout.new_vectors(self.params.capacity, self.dim),
+            layout.new_rows(self.params.capacity),
+            layout.new_codes(self.params.capacity, self.dim),
+        )
+        self._lock = SharedLock()
 
     @property
     def size(self) -> int:
         """Rows in use."""
-        return int(self._ring[1])
+        return self._memory.size
 
     @property
     def phases(self) -> NDArray[np.float32]:
-        """The phases of the rows in use, by row; a copy."""
-        return self._phases[: self.size].copy()
+        """The phases of the rows in use, by row; a copy; NaN where a row is quarantined."""
+        return self._memory.rows["phase"][: self.size].copy()
 
     @property
     def vectors(self) -> NDArray[np.float32]:
         """The vectors of the rows in use, (size, dim), by row; a copy."""
-        return self._vectors[: self.size].copy()
+        return self._memory.vectors[: self.size].copy()
 
     def entangle(self, vector: Any, phase: float) -> int:
         """Store one vector of shape (dim,) with a phase in [0, 1]; return its row.
@@ -91,13 +119,18 @@ class PhaseEntangledLatticeMemory:
         ------
         ParameterError
             When the vector or the phase is not allowed; nothing is stored then.
+        RunError
+            When the ring's numbers are damaged beyond what their copies can restore.
         """
         owner = "PhaseEntangledLatticeMemory.entangle"
         checked = as_vector(owner, vector, self.dim)
         tag = np.float32(as_fraction(f"{owner}.phase", phase))
-        return int(
-            rules.entangle(self._vectors, self._phases, self._norms, self._ring, checked, tag)
-        )
+        with self._lock:
+            _, states, _, vectors, rows, codes = self._memory
+            row = int(store(states, vectors, rows, codes, checked, tag))
+        if row < 0:
+            raise RunError(f"{owner}: the state is damaged beyond what can be restored")
+        return row
 
     def retrieve(
         self, query: Any, phase: float, tolerance: float | None = None, top_k: int | None = None
@@ -124,29 +157,101 @@ class PhaseEntangledLatticeMemory:
         """
         owner = "PhaseEntangledLatticeMemory.retrieve"
         checked = as_vector(owner, query, self.dim, "query")
+        asked = self._asked(owner, phase, tolerance, top_k)
+        with self._lock.shared():
+            return self._recall(checked, *asked)
+
+    def _recall(
+        self, query: NDArray[np.float32], phase: np.float32, reach: np.float32, wanted: int
+    ) -> list[Recall]:
+        """Retrieve with checked arguments, under the lock."""
+        *_, vectors, rows, codes = self._memory
+        places, resonances = recall.nearest(
+            self.size, vectors, rows, codes, query, phase, reach, wanted
+        )
+        return [
+            Recall(
+                vectors[places[i]].copy(),
+                float(rows["phase"][places[i]]),
+                float(resonances[i]),
+                int(places[i]),
+            )
+            for i in np.lexsort((places, -resonances))
+        ]
+
+    def retrieve_many(
+        self, queries: Any, phase: float, tolerance: float | None = None, top_k: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return what `retrieve` does for many queries at once: their rows and resonances.
+
+        Parameters
+        ----------
+        queries
+            (n, dim) real numbers.
+        phase, tolerance, top_k
+            As of `retrieve`.
+
+        Returns
+        -------
+        rows, resonances
+            (n, found) int64 and float64, best first, where found is `top_k` or the number of rows
+            in phase, if that is less.
+
+        Raises
+        ------
+        ParameterError
+            When an argument is not allowed.
+        """
+        owner = "PhaseEntangledLatticeMemory.retrieve_many"
+        checked = as_matrix(owner, queries, self.dim, "queries")
+        tag, reach, wanted = self._asked(owner, phase, tolerance, top_k)
+        norms = recall.row_norms(checked)
+        units = (checked / norms[:, None]).astype(np.float32)
+        with self._lock.shared():
+            *_, vectors, rows, _ = self._memory
+            places = np.flatnonzero(np.abs(rows["phase"][: self.size] - tag) <= reach)
+            best = np.zeros((len(checked), min(wanted, len(places))), np.int64)
+            resonances = np.zeros(best.shape)
+            room = np.empty((min(BLOCK, len(places)), min(QUERIES, len(checked))), np.float32)
+            for first in range(0, len(checked), QUERIES):
+                some = slice(first, first + QUERIES)
+                found = np.zeros(len(checked[some]), np.int64)
+                floors = np.full(len(found), -np.inf, np.float32)
+                for start in range(0, len(places), BLOCK):
+                    block = places[start : start + BLOCK]
+                    consecutive = block[-1] - block[0] + 1 == len(block)
+                    whole = slice(block[0], block[-1] + 1)
+                    chosen = vectors[whole if consecutive else block]
+                    products = room.reshape(-1)[: len(block) * len(found)].reshape(len(block), -1)
+                    with np.errstate(all="ignore"):  # an overflow is looked at in full
+                        np.matmul(chosen, units[some].T, out=products)
+                    recall.sift(
+                        products, block, vectors, rows, checked[some], norms[some],
+                        resonances[some], best[some], found, floors,
+                    )  # fmt: skip
+        order = np.lexsort((best, -resonances), axis=1)
+        return np.take_along_axis(best, order, 1), np.take_along_axis(resonances, order, 1)
+
+    def verify(self) -> Integrity:
+        """Compare all rows with their checks, and say which differ from what was written."""
+        with self._lock:
+            return integrity.check(self._memory)
+
+    def repair(self) -> Repair:
+        """Put right the rows that are damaged, quarantine those that cannot be, and report."""
+        with self._lock:
+            return integrity.restore(self._memory, quarantine=True)
+
+    def _asked(
+        self, owner: str, phase: float, tolerance: float | None, top_k: int | None
+    ) -> tuple[np.float32, np.float32, int]:
         tag = np.float32(as_fraction(f"{owner}.phase", phase))
         if tolerance is None:
             tolerance = self.params.phase_tolerance
         # Phases lie in [0, 1]: a reach of 1 takes in all of them.
         reach = np.float32(min(as_distance(f"{owner}.tolerance", tolerance), 1.0))
         wanted = self.params.top_k if top_k is None else as_whole(f"{owner}.top_k", top_k, 1)
-        rows, resonances = rules.cosines(
-            self._vectors, self._phases, self._norms, self.size, checked, tag, reach
-        )
-        if wanted < rows.size:
-            least = np.partition(resonances, -wanted)[-wanted]
-            rows, resonances = rows[resonances >= least], resonances[resonances >= least]
-        # Stable on ascending rows: ties go to the smaller row, on every machine alike.
-        best = np.argsort(-resonances, kind="stable")[:wanted]
-        return [
-            Recall(
-                self._vectors[rows[i]].copy(),
-                float(self._phases[rows[i]]),
-                float(resonances[i]),
-                int(rows[i]),
-            )
-            for i in best
-        ]
+        return tag, reach, min(wanted, self.params.capacity)
 
     def __repr__(self) -> str:
         return (

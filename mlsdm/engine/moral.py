@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from pydantic import model_validator
 
-from mlsdm.engine import rules
 from mlsdm.engine.inputs import as_moral_value, as_params
+from mlsdm.engine.rules import layout
+from mlsdm.engine.rules import moral as rules
 from mlsdm.errors import ParameterError
 from mlsdm.parameters import Parameters, Share, parameters
 
@@ -55,21 +58,22 @@ class MoralParams(Parameters):
         return self
 
     @property
-    def rule(self) -> rules.MoralRule:
-        """The constants that the compiled rules read."""
-        return rules.MoralRule(
-            self.min_threshold,
-            self.max_threshold,
-            self.smoothing,
-            self.target_rate,
-            self.dead_band,
-            self.step,
-        )
+    def rule(self) -> dict[str, Any]:
+        """The constants that the compiled rules read, by name."""
+        return {
+            "low": self.min_threshold,
+            "high": self.max_threshold,
+            "smoothing": self.smoothing,
+            "target": self.target_rate,
+            "dead_band": self.dead_band,
+            "step": self.step,
+        }
 
-    def initial_state(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Return (2,) float64: the threshold and the acceptance average before the first event."""
+    @property
+    def initial_state(self) -> dict[str, Any]:
+        """The threshold and the acceptance average before the first event, by name."""
         threshold = min(max(self.initial_threshold, self.min_threshold), self.max_threshold)
-        return np.array([threshold, self.initial_rate])
+        return {"threshold": threshold, "rate": self.initial_rate}
 
 
 class MoralFilter:
@@ -78,18 +82,18 @@ class MoralFilter:
     def __init__(self, params: MoralParams | None = None) -> None:
         owner = "MoralFilter"
         self.params = MoralParams() if params is None else as_params(owner, params, MoralParams)
-        self._state = self.params.initial_state()
-        self._rule = self.params.rule
+        self._rules = layout.new_constants(**self.params.rule)
+        self._states = layout.new_state(**self.params.initial_state)
 
     @property
     def threshold(self) -> float:
         """The current threshold."""
-        return float(self._state[0])
+        return float(self._states["threshold"][0])
 
     @property
     def acceptance_rate(self) -> float:
         """The exponential average of the decisions."""
-        return float(self._state[1])
+        return float(self._states["rate"][0])
 
     def accept(self, value: float) -> bool:
         """Return whether an event of this moral value in [0, 1] passes; nothing adapts.
@@ -100,7 +104,7 @@ class MoralFilter:
             When the value is not a number in [0, 1].
         """
         value = as_moral_value("MoralFilter.accept", value)
-        return bool(rules.accept(value, self.threshold, self._rule))
+        return bool(rules.accept(value, self.threshold, self._rules[0]))
 
     def adapt(self, accepted: bool) -> None:
         """Take one decision into the average and move the threshold where it must.
@@ -114,9 +118,10 @@ class MoralFilter:
             raise ParameterError(
                 f"MoralFilter.adapt.accepted: must be True or False (got {accepted!r})"
             )
-        self._state[:] = rules.adapt(
-            self.threshold, self.acceptance_rate, bool(accepted), self._rule
+        threshold, rate = rules.adapt(
+            self.threshold, self.acceptance_rate, bool(accepted), self._rules[0]
         )
+        self._states["threshold"], self._states["rate"] = threshold, rate
 
     def __repr__(self) -> str:
         return (

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, Self
 
-import numpy as np
 from pydantic import model_validator
 
-from mlsdm.engine import rules
 from mlsdm.engine.lattice import LatticeParams
 from mlsdm.engine.moral import MoralParams
 from mlsdm.engine.rhythm import RhythmParams
+from mlsdm.engine.rules import layout
 from mlsdm.engine.synapse import SynapseParams
 from mlsdm.errors import ParameterError
 from mlsdm.parameters import Count, Parameters, parameters
@@ -82,21 +81,19 @@ class EngineParams(Parameters):
 
     def memory_bytes(self) -> int:
         """Return the bytes that an engine with these parameters holds, from start to end."""
-        row = 4 * self.dim + np.float32().nbytes + np.float64().nbytes
-        levels = 3 * (4 * self.dim + np.float64().nbytes)
-        scalars = 8 * (2 + 2 + 3)  # moral, rhythm and ring state
-        return self.lattice.capacity * row + levels + scalars
+        vector = 4 * self.dim
+        row = vector + self.dim + layout.ROW.itemsize  # with its compact form
+        states = layout.COPIES * layout.STATE.itemsize
+        return self.lattice.capacity * row + 3 * vector + states + layout.RULE.itemsize
 
     @property
-    def rules(self) -> rules.Rules:
-        """The constants that the compiled rules read."""
-        return rules.Rules(
-            self.moral.rule,
-            self.rhythm.rule,
-            self.synapse.rule,
-            rules.LatticeRule(
-                np.float32(self.rhythm.wake_phase),
-                np.float32(self.rhythm.sleep_phase),
-                self.lattice.consolidation == "replay",
-            ),
+    def rules(self) -> layout.Constants:
+        """The constants that the compiled rules read, as one record."""
+        return layout.new_constants(
+            **self.moral.rule, **self.rhythm.rule, **self.synapse.rule, **self.lattice.rule
         )
+
+    @property
+    def initial_state(self) -> layout.State:
+        """The state before the first event."""
+        return layout.new_state(**self.moral.initial_state, **self.rhythm.initial_state)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mlsdm.engine import rules
 from mlsdm.engine.inputs import as_params
+from mlsdm.engine.rules import layout
+from mlsdm.engine.rules import rhythm as rules
 from mlsdm.parameters import Count, Parameters, Share, parameters
 
 __all__ = ["PHASES", "CognitiveRhythm", "Phase", "RhythmParams"]
@@ -39,13 +37,20 @@ class RhythmParams(Parameters):
     sleep_phase: Share = 0.9
 
     @property
-    def rule(self) -> rules.RhythmRule:
-        """The constants that the compiled rules read."""
-        return rules.RhythmRule(self.wake_duration, self.sleep_duration, self.clock == "event")
+    def rule(self) -> dict[str, Any]:
+        """The constants that the compiled rules read, by name."""
+        return {
+            "wake_duration": self.wake_duration,
+            "sleep_duration": self.sleep_duration,
+            "on_event": self.clock == "event",
+            "wake_phase": self.wake_phase,
+            "sleep_phase": self.sleep_phase,
+        }
 
-    def initial_state(self) -> NDArray[np.int64]:
-        """Return (2,) int64: the phase and the counter before the first event."""
-        return np.array([rules.AWAKE, self.wake_duration], np.int64)
+    @property
+    def initial_state(self) -> dict[str, Any]:
+        """The phase and the counter before the first event, by name."""
+        return {"phase": layout.AWAKE, "counter": self.wake_duration}
 
     def phase_value(self, phase: Phase) -> float:
         """Return the number that stands for a phase."""
@@ -58,22 +63,24 @@ class CognitiveRhythm:
     def __init__(self, params: RhythmParams | None = None) -> None:
         owner = "CognitiveRhythm"
         self.params = RhythmParams() if params is None else as_params(owner, params, RhythmParams)
-        self._state = self.params.initial_state()
-        self._rule = self.params.rule
+        self._rules = layout.new_constants(**self.params.rule)
+        self._states = layout.new_state(**self.params.initial_state)
 
     @property
     def phase(self) -> Phase:
         """The current phase, ``"wake"`` or ``"sleep"``."""
-        return PHASES[self._state[0]]
+        return PHASES[int(self._states["phase"][0] != layout.AWAKE)]  # whatever became of it
 
     @property
     def counter(self) -> int:
         """Steps left in this phase."""
-        return int(self._state[1])
+        return int(self._states["counter"][0])
 
     def step(self) -> None:
         """Count one step down; at zero the phase flips and its duration is loaded."""
-        self._state[:] = rules.step(self._state[0], self._state[1], self._rule)
+        state = self._states[0]
+        phase, counter = rules.step(state["phase"], state["counter"], self._rules[0])
+        self._states["phase"], self._states["counter"] = phase, counter
 
     def __repr__(self) -> str:
         return f"CognitiveRhythm(phase={self.phase!r}, counter={self.counter})"

@@ -1,129 +1,113 @@
-"""The same engine over a whole stream, in one compiled loop."""
+"""The same engine over a whole stream, in compiled loops; the stream may be larger than memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from mlsdm.display import html_table, sparkline
-from mlsdm.engine import rules
-from mlsdm.engine.controller import REASONS, CognitiveController
-from mlsdm.engine.inputs import as_matrix, as_moral_values, as_params, check_fits
+from mlsdm.checks import as_whole
+from mlsdm.engine.controller import CognitiveController
+from mlsdm.engine.inputs import (
+    as_params,
+    as_rows,
+    as_table,
+    as_values,
+    check_finite,
+    check_fits,
+    check_numbers,
+)
 from mlsdm.engine.params import EngineParams
-from mlsdm.engine.rhythm import PHASES
+from mlsdm.engine.result import Result, Totals
+from mlsdm.engine.rules import copies, events
+from mlsdm.engine.rules.recall import finish
+from mlsdm.engine.trace import Kept, Trace, TraceFile
+from mlsdm.engine.waiting import Deferred, Progress
 from mlsdm.errors import ParameterError
 
-__all__ = ["Result", "simulate"]
+__all__ = ["Engine", "Interrupted", "as_simulated", "simulate", "slices"]
+
+Events = tuple[NDArray[Any] | None, NDArray[Any]]
+"""Vectors (n, dim) or None, and moral values (n,), of whatever real types."""
+
+# At a time: short enough for Ctrl-C, the progress bar and the caches, long enough to cost nothing.
+EVENTS, ELEMENTS = 2**17, 2**20
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Result:
-    """The trace of a simulated stream: one entry an event, each the state after that event.
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a simulation; `result` holds what was done until then."""
 
-    Parameters
-    ----------
-    params
-        Parameters of the engine.
-    moral_values
-        (n,) float64, as given.
-    codes, phase_codes
-        (n,) int8; `reason` and `phase` give them as text.
-    threshold, acceptance_rate
-        (n,) float64.
-    norms
-        (n, 3) float64, Euclidean norms of the synaptic levels.
-    lattice_size
-        (n,) int64, rows in use.
-    controller
-        The engine in its final state, to go on from or to ask; None where no vectors were given.
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        place = "this exception's `result`" if result.trace is None else str(result.trace)
+        done = int(result.summary()["events"])
+        super().__init__(f"simulate: interrupted after {done} events, which are in {place}")
+
+
+class Engine:
+    """A fresh engine that takes a stream slice by slice; without vectors, filter and rhythm only.
+
+    Events are checked while they are run: the engine is of no use after a refusal.
     """
 
-    params: EngineParams
-    moral_values: NDArray[np.float64]
-    codes: NDArray[np.int8]
-    phase_codes: NDArray[np.int8]
-    threshold: NDArray[np.float64]
-    acceptance_rate: NDArray[np.float64]
-    norms: NDArray[np.float64]
-    lattice_size: NDArray[np.int64]
-    controller: CognitiveController | None
+    def __init__(self, owner: str, params: EngineParams, stored: bool) -> None:
+        self.owner = owner
+        self.params = params
+        self.controller = CognitiveController(params) if stored else None
+        self.rules, self.states = params.rules, params.initial_state
+        self.totals = Totals(np.zeros(4, np.int64), float(self.states["threshold"][0]))
 
-    def __len__(self) -> int:
-        return len(self.codes)
+    def for_vectors(self, vectors: Any) -> Engine:
+        """Return this engine, or the other kind where the first events ask for it."""
+        if (vectors is not None) == (self.controller is not None):
+            return self
+        if self.totals.events:
+            raise ParameterError(f"{self.owner}.chunks: must all hold vectors, or none of them")
+        return Engine(self.owner, self.params, vectors is not None)
 
-    @property
-    def engine(self) -> CognitiveController:
-        """The engine in its final state; raises a ParameterError where there is none."""
+    def take(self, first: int, vectors: Any, values: NDArray[np.float64], trace: Trace) -> None:
+        """Handle the next events, the first of which has this number, and write their trace."""
+        counts = self.totals.counts
         if self.controller is None:
-            raise ParameterError("Result.engine: needs a run with vectors (got vectors=None)")
+            done = events.run_filter(self.rules, self.states, values, *trace[1:5], counts)
+            check_numbers(self.owner, values, done, first)
+        else:
+            rows = as_rows(self.owner, vectors, self.params.dim)
+            memory = self.controller._memory
+            done, why = events.run(*memory[:5], rows, values, *trace[1:], counts)
+            name = f"{self.owner}.vectors"
+            if why == events.BAD_VALUE:
+                check_numbers(self.owner, values, done, first)
+            if why == events.NOT_FINITE:
+                check_finite(name, vectors, rows, first)
+            check_fits(f"{name}[{first + done}]", why == 0)
+        if len(values):
+            self.totals.threshold = float(trace.threshold[-1])
+            self.totals.rows = int(trace.lattice_size[-1])
+
+    def finish(self) -> CognitiveController | None:
+        """Give the rows what their retrieval needs; return the engine, to go on from."""
+        if self.controller is not None:
+            _, states, _, vectors, rows, codes = self.controller._memory
+            finish(vectors, rows, codes, 0, self.controller.lattice.size)
+            copies.keep(states)
         return self.controller
 
-    @property
-    def accepted(self) -> NDArray[np.bool_]:
-        """(n,) bool: the moral filter's decisions."""
-        return np.not_equal(self.codes, rules.MORAL)
 
-    @property
-    def committed(self) -> NDArray[np.bool_]:
-        """(n,) bool: accepted, and awake."""
-        return np.equal(self.codes, rules.COMMITTED)
-
-    @property
-    def reason(self) -> NDArray[np.str_]:
-        """(n,) text: ``"committed"``, ``"moral"`` or ``"sleep"``."""
-        return np.array(REASONS)[self.codes]
-
-    @property
-    def phase(self) -> NDArray[np.str_]:
-        """(n,) text: ``"wake"`` or ``"sleep"``, after the event."""
-        return np.array(PHASES)[self.phase_codes]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the trace as a table, one row an event."""
-        return pd.DataFrame(
-            {
-                "event": np.arange(len(self)),
-                "accepted": self.accepted,
-                "reason": self.reason,
-                "phase": self.phase,
-                "threshold": self.threshold,
-                "acceptance_rate": self.acceptance_rate,
-                "norm_l1": self.norms[:, 0],
-                "norm_l2": self.norms[:, 1],
-                "norm_l3": self.norms[:, 2],
-                "lattice_size": self.lattice_size,
-            }
-        )
-
-    def summary(self) -> dict[str, float]:
-        """Return counts by reason, the share of events asleep, and the final state."""
-        counts = np.bincount(self.codes, minlength=3)
-        last = len(self) - 1
-        return {
-            "events": len(self),
-            **{reason: int(n) for reason, n in zip(REASONS, counts, strict=True)},
-            "share asleep": float(np.mean(self.phase_codes == rules.ASLEEP)) if len(self) else 0.0,
-            "final threshold": float(self.threshold[last])
-            if len(self)
-            else float(self.params.moral.initial_state()[0]),
-            "rows": int(self.lattice_size[last]) if len(self) else 0,
-        }
-
-    def __repr__(self) -> str:
-        parts = ", ".join(f"{key}={value:g}" for key, value in self.summary().items())
-        return f"Result({parts})"
-
-    def _repr_html_(self) -> str:
-        table = html_table("Result", ("over the run", "value"), list(self.summary().items()))
-        course = sparkline(self.threshold.tolist(), width=300, height=40)
-        return f"{table}<div>{course}</div><div>threshold over the events</div>"
-
-
-def simulate(params: EngineParams, vectors: Any, moral_values: Any) -> Result:
+def simulate(
+    params: EngineParams,
+    vectors: Any = None,
+    moral_values: Any = None,
+    *,
+    chunks: Iterable[tuple[Any, Any]] | None = None,
+    n_events: int | None = None,
+    trace: str | Path | None = None,
+    every: int = 1,
+    progress: bool = True,
+) -> Result:
     """Run a fresh engine over a stream of events; equal to the controller to the last bit.
 
     Parameters
@@ -132,78 +116,113 @@ def simulate(params: EngineParams, vectors: Any, moral_values: Any) -> Result:
         Parameters of the engine, without `max_process_bytes`: an emergency would depend on what
         else the process holds.
     vectors
-        (n, dim) real numbers, finite in float32; or None for the filter and the rhythm alone: then
-        nothing is stored, and norms and sizes stay 0.
+        (n, dim) real numbers, finite in float32, a memory map too; or None for the filter and the
+        rhythm alone: then nothing is stored, and norms and sizes stay 0.
     moral_values
         (n,) numbers in [0, 1]; 1 is harmless.
+    chunks
+        In place of both: an iterable of pairs (vectors, moral_values) of any lengths, that are held
+        one at a time, so that the stream may be larger than memory. The result does not depend on
+        where they are cut.
+    n_events
+        Events that the chunks will hold, if it is known: the progress bar then estimates the time.
+    trace
+        Path of a Parquet file that the trace is written to as it is made, in place of the result's
+        arrays; it takes its name once it is whole.
+    every
+        Keep one entry of so many events: 0, every, 2 · every, …
+    progress
+        Show a progress bar if the run takes more than two seconds.
 
     Raises
     ------
     ParameterError
-        When an argument is not allowed, before anything is simulated, or when an event's vector
-        would carry the synaptic levels out of float32.
+        When an argument is not allowed, or when an event's vector would carry the synaptic levels
+        out of float32; there is no result and no trace file then.
+    DataError
+        When the trace file cannot be written.
+    Interrupted
+        On Ctrl-C; its `result`, and the trace file, hold what was done until then.
     """
-    params = as_params("simulate", params, EngineParams)
-    if params.max_process_bytes is not None:
+    owner = "simulate"
+    params = as_simulated(owner, params)
+    every = as_whole(f"{owner}.every", every, 1)
+    if n_events is not None:
+        n_events = as_whole(f"{owner}.n_events", n_events, 0)
+    if (chunks is None) == (moral_values is None):
         raise ParameterError(
-            "simulate.params.max_process_bytes: must be None, a simulation has no emergency "
-            f"(got {params.max_process_bytes})"
+            f"{owner}.moral_values: must be given, or chunks in place of it and the vectors "
+            f"(got {'neither' if chunks is None else 'both'})"
         )
-    values = as_moral_values("simulate", moral_values)
-    stored = vectors is not None
-    if stored:
-        rows = as_matrix("simulate", vectors, params.dim)
-        if len(rows) != len(values):
-            raise ParameterError(
-                f"simulate.vectors: must hold one row per moral value, {len(values)} "
-                f"(got {len(rows)})"
-            )
-        controller = CognitiveController(params)
-        state = controller._state
+    expected = 0
+    if chunks is None:
+        moral_values = as_values(owner, moral_values)
+        source = slices(owner, params, vectors, moral_values)
+        n_events = len(moral_values)
+        expected = -(-n_events // every)
+    elif vectors is not None:
+        raise ParameterError(f"{owner}.vectors: must be None where chunks are given")
+    elif isinstance(chunks, Iterable):
+        source = _from_chunks(params, chunks)
     else:
-        controller = None
-        rows = np.zeros((1, 0), np.float32)
-        state = _filter_state(params)
-    n = len(values)
-    result = Result(
-        params,
-        values,
-        np.empty(n, np.int8),
-        np.empty(n, np.int8),
-        np.empty(n),
-        np.empty(n),
-        np.empty((n, 3)),
-        np.empty(n, np.int64),
-        controller,
-    )
-    handled = rules.run(
-        state,
-        params.rules,
-        rows,
-        values,
-        stored,
-        result.codes,
-        result.phase_codes,
-        result.threshold,
-        result.acceptance_rate,
-        result.norms,
-        result.lattice_size,
-    )
-    check_fits(f"simulate.vectors[{handled}]", handled == n)
-    if controller is not None:
-        controller._events = n
+        raise ParameterError(f"{owner}.chunks: must be an iterable of pairs (got {chunks!r})")
+    kept = Kept(every, expected) if trace is None else TraceFile(trace, every)
+    engine = Engine(owner, params, vectors is not None)
+    # A stream of one slice has no progress to show: what takes time then is the compiling.
+    several = chunks is not None or (n_events or 0) > EVENTS
+    with Deferred() as asked:
+        with Progress(n_events, progress and several) as bar, kept:
+            for rows, values in asked.each(source):
+                engine = engine.for_vectors(rows)
+                first = engine.totals.events
+                room = kept.room(len(values), rows is not None)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    room.moral_values[:] = values
+                engine.take(first, rows, room.moral_values, room)
+                kept.add(first, len(values))
+                bar.update(engine.totals.events)
+        entries = kept.whole()
+        result = Result(params, *entries, engine.finish(), engine.totals, every, kept.path)
+    if asked.to_stop:
+        raise Interrupted(result)
     return result
 
 
-def _filter_state(params: EngineParams) -> rules.State:
-    """Return the state of an engine without memory."""
-    return rules.State(
-        params.moral.initial_state(),
-        params.rhythm.initial_state(),
-        np.zeros((3, 0), np.float32),
-        np.zeros(3),
-        np.zeros((1, 0), np.float32),
-        np.zeros(1, np.float32),
-        np.zeros(1),
-        np.zeros(3, np.int64),
+def as_simulated(owner: str, params: Any) -> EngineParams:
+    """Return parameters that a simulation takes, or refuse them."""
+    checked = as_params(owner, params, EngineParams)
+    if checked.max_process_bytes is not None:
+        raise ParameterError(
+            f"{owner}.params.max_process_bytes: must be None, a simulation has no emergency "
+            f"(got {checked.max_process_bytes})"
+        )
+    return checked
+
+
+def slices(owner: str, params: EngineParams, vectors: Any, moral_values: Any) -> Iterator[Events]:
+    """Check types and shapes of whole arrays at once, and return them slice by slice."""
+    values = as_values(owner, moral_values)
+    step = EVENTS
+    if vectors is not None:
+        vectors = as_table(owner, vectors, params.dim)
+        step = min(step, max(1, ELEMENTS // params.dim))
+        if len(vectors) != len(values):
+            raise ParameterError(
+                f"{owner}.vectors: must hold one row per moral value, {len(values)} "
+                f"(got {len(vectors)})"
+            )
+    starts = range(0, max(1, len(values)), step)  # the one slice of no events tells the kind
+    return (
+        (None if vectors is None else vectors[i : i + step], values[i : i + step]) for i in starts
     )
+
+
+def _from_chunks(params: EngineParams, chunks: Iterable[Any]) -> Iterator[Events]:
+    """Return the slices of each chunk as it comes."""
+    for number, chunk in enumerate(chunks):
+        owner = f"simulate.chunks[{number}]"
+        if not isinstance(chunk, tuple) or len(chunk) != 2:
+            raise ParameterError(
+                f"{owner}: must be a pair (vectors, moral_values) (got {type(chunk).__name__})"
+            )
+        yield from slices(owner, params, *chunk)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mlsdm.engine import rules
 from mlsdm.engine.inputs import as_dim, as_params, as_vector, check_fits
+from mlsdm.engine.rules import layout
+from mlsdm.engine.rules import synapse as rules
 from mlsdm.parameters import FromList, Parameters, Positive, Share, parameters
 
 __all__ = ["MultiLevelSynapticMemory", "SynapseParams"]
@@ -41,15 +42,19 @@ class SynapseParams(Parameters):
     gate: Literal["norm", "element"] = "norm"
 
     @property
-    def rule(self) -> rules.SynapseRule:
-        """The constants that the compiled rules read."""
-        first, second, third = (np.float32(1.0 - decay) for decay in self.decay)
-        return rules.SynapseRule(
-            (first, second, third),
-            self.threshold,
-            (np.float32(self.transfer[0]), np.float32(self.transfer[1])),
-            self.gate == "norm",
-        )
+    def rule(self) -> dict[str, Any]:
+        """The constants that the compiled rules read, by name."""
+        keep1, keep2, keep3 = (1.0 - decay for decay in self.decay)
+        return {
+            "keep1": keep1,
+            "keep2": keep2,
+            "keep3": keep3,
+            "threshold1": self.threshold[0],
+            "threshold2": self.threshold[1],
+            "transfer1": self.transfer[0],
+            "transfer2": self.transfer[1],
+            "norm_gate": self.gate == "norm",
+        }
 
 
 class MultiLevelSynapticMemory:
@@ -60,8 +65,8 @@ class MultiLevelSynapticMemory:
         self.params = SynapseParams() if params is None else as_params(owner, params, SynapseParams)
         self.dim = as_dim(owner, dim)
         self._levels = np.zeros((3, self.dim), np.float32)
-        self._norms = np.zeros(3)
-        self._rule = self.params.rule
+        self._rules = layout.new_constants(**self.params.rule)
+        self._states = layout.new_state()
 
     @property
     def levels(self) -> NDArray[np.float32]:
@@ -71,7 +76,7 @@ class MultiLevelSynapticMemory:
     @property
     def norms(self) -> tuple[float, float, float]:
         """Euclidean norms of the levels."""
-        first, second, third = self._norms.tolist()
+        first, second, third = (float(self._states[f"norm{k}"][0]) for k in (1, 2, 3))
         return first, second, third
 
     def update(self, vector: Any) -> None:
@@ -84,10 +89,9 @@ class MultiLevelSynapticMemory:
             that the levels would leave float32.
         """
         checked = as_vector("MultiLevelSynapticMemory.update", vector, self.dim)
-        fits = rules.fits(checked, self._levels, self._norms, self._rule)
-        check_fits("MultiLevelSynapticMemory.update.vector", fits)
-        rules.update(self._levels, self._norms, checked, self._rule)
+        taken = rules.take_in(self._levels, self._states, checked, self._rules)
+        check_fits("MultiLevelSynapticMemory.update.vector", taken)
 
     def __repr__(self) -> str:
-        norms = ", ".join(f"{norm:.3g}" for norm in self._norms)
+        norms = ", ".join(f"{norm:.3g}" for norm in self.norms)
         return f"MultiLevelSynapticMemory(dim={self.dim}, norms=({norms}))"

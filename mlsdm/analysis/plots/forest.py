@@ -28,6 +28,7 @@ from mlsdm.analysis.plots.claims import (
     on_unit,
 )
 from mlsdm.analysis.plots.style import SKY, STYLE, check_table
+from mlsdm.display import short
 
 __all__ = ["forest"]
 
@@ -177,7 +178,7 @@ def _numbers(row: Row) -> str:
     if row["verdict"] == UNTESTED:
         return stated
     value = measured(row)
-    return f"{stated} → " + (f"{100 * value:.1f} %" if row["unit"] == "share" else f"{value:.4g}")
+    return f"{stated} → " + (f"{100 * value:.1f} %" if row["unit"] == "share" else short(value))
 
 
 def _draw_shares(axis: Axes, lines: _Lines) -> None:

@@ -37,5 +37,6 @@ def latency_distribution(
         axis.annotate(label, (limit, share), xytext=(5, 3), textcoords="offset points")
     axis.set(xscale="log", yscale="log", xlabel="latency of one call, ms")
     axis.set(ylabel="share of calls at least as slow")
-    axis.legend()
+    # Above, as targets may stand anywhere beside the curves.
+    figure.legend(loc="outside upper center", ncols=2)
     return figure

@@ -25,9 +25,9 @@ from mlsdm.analysis.plots.style import (
     check_table,
     new_axes,
 )
-from mlsdm.engine import rules
+from mlsdm.engine.result import Result
 from mlsdm.engine.rhythm import PHASES
-from mlsdm.engine.simulation import Result
+from mlsdm.engine.rules import layout as rules
 from mlsdm.errors import ParameterError
 
 __all__ = ["interval_bars", "lattice_rows", "level_norms", "phase_timeline", "recall_by_phase"]
@@ -199,7 +199,7 @@ def level_norms(
     )  # fmt: skip
     levels = (("L1", BLUE, 1.2), ("L2", ORANGE, 2.0), ("L3", PURPLE, 1.2))  # L3 may lie upon L2
     for axis, (name, result) in zip(axes[:, 0], results.items(), strict=True):
-        synapse = result.params.synapse
+        synapse = result.engine.params.synapse
         for norms, (level, colour, width) in zip(result.norms[:n_events].T, levels, strict=True):
             axis.plot(norms, color=colour, lw=width, label=level)
         if synapse.gate == "norm":

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mlsdm.analysis.plots.style import BLUE, CYCLE, GREY, RED, STYLE, check_table, new_axes
-from mlsdm.engine.simulation import Result
+from mlsdm.engine.result import Result
 from mlsdm.errors import ParameterError
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""How fast the engine is: each figure a ratio to a named yardstick, measured in one run."""

@@ -1,0 +1,1 @@
+"""Every rule of the engine, once, as small compiled functions."""

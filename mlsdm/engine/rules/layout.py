@@ -1,0 +1,111 @@
+"""How an engine lies in memory: constants, state and rows as records, one kind of array each.
+
+Records go into compiled code as one argument whatever they hold, and a fleet of engines is an array
+of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "ASLEEP", "AWAKE", "COMMITTED", "COPIES", "MORAL", "ROW", "RULE", "SLEEP", "STATE",
+    "Constants", "Rows", "State", "new_codes", "new_constants", "new_rows", "new_state",
+    "new_vectors",
+]  # fmt: skip
+
+# Codes of the outcome of an event, and of the two phases.
+COMMITTED, MORAL, SLEEP = 0, 1, 2
+AWAKE, ASLEEP = 0, 1
+
+RULE = np.dtype(
+    [
+        # moral filter
+        ("low", "f8"), ("high", "f8"), ("smoothing", "f8"), ("target", "f8"),
+        ("dead_band", "f8"), ("step", "f8"),
+        # rhythm; on_event: every event is a step, not only a committed one
+        ("wake_duration", "i8"), ("sleep_duration", "i8"),
+        # synaptic levels, keep = 1 - decay; float32 as the levels are
+        ("threshold1", "f8"), ("threshold2", "f8"),
+        ("keep1", "f4"), ("keep2", "f4"), ("keep3", "f4"),
+        ("transfer1", "f4"), ("transfer2", "f4"),
+        # lattice; scrub: rows checked on each call
+        ("wake_phase", "f4"), ("sleep_phase", "f4"), ("scrub", "i8"),
+        ("on_event", "?"), ("norm_gate", "?"), ("replay", "?"),
+    ],
+    align=True,
+)  # fmt: skip
+"""All constants of one engine."""
+
+STATE = np.dtype(
+    [
+        ("threshold", "f8"), ("rate", "f8"),  # moral filter
+        ("phase", "i8"), ("counter", "i8"),  # rhythm
+        ("norm1", "f8"), ("norm2", "f8"), ("norm3", "f8"),  # Euclidean norms of the levels
+        ("next", "i8"), ("size", "i8"),  # ring: row to be written, rows in use
+        ("wake", "i8"),  # rows committed in this wake
+        ("events", "i8"), ("scrubbed", "i8"),  # events handled; the row to be checked next
+        ("xor1", "u4"), ("xor2", "u4"), ("xor3", "u4"),  # checks of the levels
+        ("spare", "u4"),  # whole words, so that copies can be compared by them
+    ],
+    align=True,
+)  # fmt: skip
+"""What changes with every event, but for the vectors."""
+
+ROW = np.dtype(
+    [
+        ("norm", "f8"),  # Euclidean, at least 1e-9
+        ("xor", "u4"), ("sum", "u4"),  # checks of the vector and the phase
+        ("phase", "f4"),  # NaN: quarantined, in no phase
+        ("gain", "f4"), ("slack", "f4"),  # of the compact form, see `recall`
+        ("derived", "u4"),  # check of the norm and the compact form
+    ],
+    align=True,
+)  # fmt: skip
+"""What belongs to a row of the lattice, beside its vector and its compact form."""
+
+COPIES = 3
+LINE = 16  # float32 in a cache line
+
+Constants = NDArray[Any]
+"""(1,) or (engines,) of RULE."""
+State = NDArray[Any]
+"""(3,) of STATE: the first is in use, two copies tell what a flipped bit was."""
+Rows = NDArray[Any]
+"""(capacity,) of ROW."""
+
+
+def new_constants(**fields: Any) -> Constants:
+    """Return one record of constants; what is not given is 0."""
+    made = np.zeros(1, RULE)
+    for name, value in fields.items():
+        made[name] = value
+    return made
+
+
+def new_state(**fields: Any) -> State:
+    """Return a state and its copies; what is not given is 0."""
+    made = np.zeros(COPIES, STATE)
+    for name, value in fields.items():
+        made[name] = value
+    return made
+
+
+def new_vectors(capacity: int, dim: int) -> NDArray[np.float32]:
+    """Return (capacity, dim) zeros that begin with a cache line."""
+    held = np.zeros(capacity * dim + LINE, np.float32)
+    start = -(held.ctypes.data // held.itemsize) % LINE
+    return held[start : start + capacity * dim].reshape(capacity, dim)
+
+
+def new_rows(capacity: int) -> Rows:
+    """Return (capacity,) rows of zeros."""
+    return np.zeros(capacity, ROW)
+
+
+def new_codes(capacity: int, dim: int) -> NDArray[np.int8]:
+    """Return (capacity, dim) compact forms of zeros."""
+    return np.zeros((capacity, dim), np.int8)
