@@ -1,6 +1,7 @@
 from . import analysis, audit, evidence, rng, streams
 from .engine.controller import CognitiveController, Outcome, Reason
 from .engine.fleet import simulate_many
+from .engine.integrity import Integrity, Repair
 from .engine.lattice import LatticeParams, PhaseEntangledLatticeMemory, Recall
 from .engine.moral import MoralFilter, MoralParams
 from .engine.params import EngineParams
@@ -17,6 +18,7 @@ __all__ = [
     "CognitiveRhythm",
     "DataError",
     "EngineParams",
+    "Integrity",
     "Interrupted",
     "LatticeParams",
     "MlsdmError",
@@ -28,6 +30,7 @@ __all__ = [
     "PhaseEntangledLatticeMemory",
     "Reason",
     "Recall",
+    "Repair",
     "Result",
     "RhythmParams",
     "RunError",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numbers
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlsdm.errors import ParameterError
 
-__all__ = ["as_generator", "as_whole"]
+__all__ = ["as_generator", "as_path", "as_whole"]
 
 
 def as_whole(name: str, value: Any, low: int, high: int | None = None) -> int:
@@ -26,3 +27,10 @@ def as_generator(name: str, value: Any) -> np.random.Generator:
     if not isinstance(value, np.random.Generator):
         raise ParameterError(f"{name}: must be a numpy.random.Generator (got {value!r})")
     return value
+
+
+def as_path(name: str, value: Any) -> Path:
+    """Return a path, or refuse what else it is in the name of `name`."""
+    if not isinstance(value, (str, Path)):
+        raise ParameterError(f"{name}: must be a path (got {value!r})")
+    return Path(value)

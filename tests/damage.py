@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from support import related_vectors
 
 from mlsdm import CognitiveController, EngineParams, simulate
-from mlsdm.engine.rules import layout
 
-KINDS = ("vectors", "rows", "codes", "levels", "states")
+KINDS = ("vectors", "rows", "codes", "levels", "states", "rules")
 
 
 class Flip(NamedTuple):
@@ -41,17 +40,10 @@ def flip(controller: CognitiveController, *flips: Flip) -> None:
 
 
 def places(controller: CognitiveController, kind: str) -> NDArray[np.int64]:
-    """Return the bytes of an array that mean something: not padding, not room to work in."""
+    """Return the bytes of an array that are in use."""
     array = getattr(controller._memory, kind)
-    if kind in ("levels", "states"):
-        return np.arange(array.nbytes)
-    used = array[: controller.lattice.size]
-    whole = np.arange(used.nbytes)
-    if kind == "rows" and "spare" in layout.ROW.names:
-        start = layout.ROW.fields["spare"][1]
-        within = whole % layout.ROW.itemsize
-        return whole[(within < start) | (within >= start + 4)]
-    return whole
+    of_rows = kind in ("vectors", "rows", "codes")
+    return np.arange(array[: controller.lattice.size if of_rows else None].nbytes)
 
 
 def flips(controller: CognitiveController, kind: str, n: int, seed: int) -> Iterator[Flip]:
@@ -63,9 +55,8 @@ def flips(controller: CognitiveController, kind: str, n: int, seed: int) -> Iter
 
 
 def held(controller: CognitiveController) -> list[bytes]:
-    """Return all arrays as bytes, but for the room in which compact forms are checked."""
-    *arrays, codes = controller._memory
-    return [array.tobytes() for array in (*arrays, codes[: len(controller._memory.rows)])]
+    """Return all arrays as bytes."""
+    return [array.tobytes() for array in controller._memory]
 
 
 def put_back(controller: CognitiveController, before: list[bytes]) -> None:

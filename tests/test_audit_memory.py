@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import tracemalloc
-from contextlib import nullcontext
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,13 @@ from mlsdm.evidence import claims
 SMALL = EngineParams.published(64, lattice=LatticeParams(capacity=2000))
 
 
-class Unlocked(nullcontext[None]):
+class Unlocked:
     """Stands for a lock, and keeps nobody out."""
 
-    def shared(self) -> Unlocked:
-        return self
+    def reading(self, call: Callable[[], Any]) -> Any:
+        return call()
+
+    writing = reading
 
 
 def verdict(id: str, of: Measured) -> str:
@@ -46,8 +48,8 @@ def test_footprint_counts_the_bytes_of_the_arrays() -> None:
     assert found["memory.footprint"].regenerated == pytest.approx((vectors + phases) / 2**20)
     # A row's phase, checks and the like take 32 bytes, its compact form one an element.
     lattice = vectors + 2000 * 32 + 2000 * 64
-    # And three levels of 64 elements, the state three times, and the constants.
-    whole = lattice + 3 * 64 * 4 + 3 * 112 + 128
+    # And three levels of 64 elements with their parity, the state three times, and the constants.
+    whole = lattice + 4 * 64 * 4 + 3 * 112 + 3 * 128
     assert found["memory.bound"].regenerated == pytest.approx(whole / 1e9)
     for id, named in (("memory.vectors", vectors), ("memory.footprint", vectors + phases)):
         assert found[id].control == [round(lattice / 2**20, 1)] == [0.7]
@@ -64,7 +66,7 @@ def test_the_stated_memory_comes_out_and_the_count_is_what_is_allocated() -> Non
         found = portable()[id]
         assert claims()[id].agrees(found.regenerated), id
         assert verdict(id, found) == "reproduced"
-    assert portable()["memory.bound"].control == pytest.approx([0.039])
+    assert portable()["memory.bound"].control == pytest.approx([0.039], abs=2e-4)
     assert portable()["memory.hard_bound"].control == pytest.approx([0.0], abs=0.05)
 
 

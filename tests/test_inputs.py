@@ -86,7 +86,7 @@ def test_simulate_takes_the_same(make: Callable[[Any], Any]) -> None:
 def test_no_make_compiles_the_rules_anew() -> None:
     """Each of the compiled parts that take a vector knows one layout of arrays only."""
     controller = running()
-    parts: Any = (events.process, events.run, recall.nearest, recall.sift)
+    parts: Any = (events.process, events.run, recall.scan, recall.sift)
     unaligned = np.zeros(4, "i1, 4f4")["f1"][0]
     for vector in (*(make(WHOLE) for make in GOOD.values()), unaligned):
         controller.process_event(vector, np.float32(0.5))

@@ -112,7 +112,7 @@ def test_in_an_emergency_by_damage_nothing_changes_until_it_is_repaired() -> Non
         assert controller.process_event(X, value) == first
     assert every_byte(controller) == before
     assert (first.reason, first.event, first.accepted) == ("emergency", 150, False)
-    with pytest.raises(RunError, match=r"recover: refused, row 11 is not what was written$"):
+    with pytest.raises(RunError, match=r"recover: refused, .*row 11"):
         controller.recover()
     assert every_byte(controller) == before
     assert controller.repair().quarantined == (11,)

@@ -87,14 +87,15 @@ def joined(header: dict[str, Any], arrays: bytes, version: str = "1") -> bytes:
     return signed(f"mlsdm snapshot {version}\n{json.dumps(header)}\n".encode() + arrays)
 
 
-HUGE = {"dim": 2**40, "max_memory_bytes": 2**62}
+HUGE = {"dim": 32_767, "lattice": {"capacity": 10**6}, "max_memory_bytes": 2**62}
 FORGED: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown parameter": ({"params": {"dims": 2}}, "EngineParams.dims: unknown parameter"),
-    "over its bound": ({"params": {"dim": 10**6}}, "over max_memory_bytes"),
+    "over its bound": ({"params": {"dim": 30_000}}, "over max_memory_bytes"),
     "a wrong dimension": ({"params": {"dim": 3}}, "arrays that do not fit its parameters"),
     "a huge one": ({"params": HUGE}, "arrays that do not fit its parameters"),
     "no parameters": ({"params": None}, "EngineParams: must be made from a mapping"),
     "more rows than room": ({"rows": 2**40}, "rows: must be a whole number in [0, 20000]"),
+    "too many dimensions": ({"params": {"dim": 2**40}}, "EngineParams.dim: should be less than"),
     "fewer rows": ({"rows": 2}, "arrays that do not fit its parameters"),
     "rows of another kind": ({"rows": "3"}, "rows: must be a whole number"),
     "a negative count": ({"restored": -1}, "restored: must be a whole number"),

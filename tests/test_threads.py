@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,13 +35,13 @@ def test_retrievals_run_side_by_side_and_events_wait_for_them(
     controller = CognitiveController(EngineParams(dim=3))
     controller.process_event([1, 2, 3], 0.95)
     barrier, leave, order = threading.Barrier(4), threading.Event(), []
-    nearest = recall.nearest
+    scan = recall.scan
 
     def slow(*arguments: Any) -> Any:
         barrier.wait(LONG)  # three retrievals and the event's thread, or never
         leave.wait(LONG)
         order.append("retrieval")
-        return nearest(*arguments)
+        return scan(*arguments)
 
     def event() -> None:
         barrier.wait(LONG)
@@ -50,7 +49,7 @@ def test_retrievals_run_side_by_side_and_events_wait_for_them(
         controller.process_event([3, 2, 1], 0.95)
         order.append("event")
 
-    monkeypatch.setattr(recall, "nearest", slow)
+    monkeypatch.setattr(recall, "scan", slow)
     found = []
     asked = [lambda: found.append(len(controller.retrieve_context([1, 1, 1])))] * 3
     together(*asked, event)
@@ -114,23 +113,13 @@ class ShakenLock(SharedLock):
         super().__init__()
         self._shake = shake
 
-    @contextmanager
-    def shared(self) -> Iterator[None]:
+    def reading(self, call: Callable[[], Any]) -> Any:
         self._shake()
-        with super().shared():
-            self._shake()
-            yield
-            self._shake()
+        return super().reading(self._shake.around(call))
 
-    def __enter__(self) -> None:
+    def writing(self, call: Callable[[], Any]) -> Any:
         self._shake()
-        super().__enter__()
-        self._shake()
-
-    def __exit__(self, *error: object) -> None:
-        self._shake()
-        super().__exit__(*error)
-        self._shake()
+        return super().writing(self._shake.around(call))
 
 
 QUERIES = related_vectors(3, 5, 99)
@@ -164,7 +153,7 @@ def test_any_schedule_is_some_sequence(seed: int, monkeypatch: pytest.MonkeyPatc
     controller = CognitiveController(params)
     shake = Shaker(seed)
     controller._lock = controller.lattice._lock = ShakenLock(shake)
-    for module, name in ((events, "process"), (recall, "nearest"), (recall, "sift")):
+    for module, name in ((events, "process"), (recall, "scan"), (recall, "sift")):
         monkeypatch.setattr(module, name, shake.around(getattr(module, name)))
     vectors, values = related_vectors(160, 5, seed), np.random.default_rng(seed).beta(3, 1, 160)
     outcomes: dict[int, Any] = {}
@@ -222,9 +211,12 @@ def test_compiled_parts_let_other_threads_run() -> None:
     size, query, values = engine.lattice.size, np.ones(64, np.float32), np.full(300_000, 0.5)
     room = [np.empty(len(values), kind) for kind in ("i1", "i1", "f8", "f8")]
     counts, wide = np.zeros(4, np.int64), np.float32(1.0)
+    short, best = np.empty(64, np.int16), (np.empty(5), np.empty(5, np.int64))
     calls: dict[str, Callable[[], object]] = {
         "verify": lambda: guard.damaged(0, size, vectors, rows, codes),
-        "retrieve": lambda: recall.nearest(size, vectors, rows, codes, query, wide, wide, 5),
+        "retrieve": lambda: recall.scan(
+            size, vectors, rows, codes, query, short, wide, wide, *best
+        ),
         "simulate": lambda: events.run_filter(rules, states.copy(), values, *room, counts),
         "nothing": lambda: sum(range(30_000)),
     }

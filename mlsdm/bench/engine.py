@@ -61,7 +61,7 @@ def simulating(size: Size) -> Costs:
     chunks = [(vectors, values)] * size.rounds
 
     def ours() -> int:
-        result = simulate(params, chunks=chunks, progress=False)
+        result = simulate(params, chunks=chunks, n_events=len(chunks) * len(values), progress=False)
         return int(result.totals.counts[0])  # type: ignore[union-attr]
 
     def copied() -> None:

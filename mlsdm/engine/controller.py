@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
+from mlsdm.checks import as_path
 from mlsdm.display import html_table, short
 from mlsdm.engine import integrity, snapshot
 from mlsdm.engine.inputs import (
@@ -33,6 +35,7 @@ Reason = Literal["committed", "moral", "sleep", "emergency"]
 REASONS: tuple[Reason, ...] = ("committed", "moral", "sleep")  # by the code of the rules
 
 _FLOAT32 = np.dtype(np.float32)
+_EVENT = "CognitiveController.process_event"
 
 
 class Outcome(NamedTuple):
@@ -133,7 +136,6 @@ class CognitiveController:
         ParameterError
             When an argument is not allowed, in an emergency too; the state is then what it was.
         """
-        owner = "CognitiveController.process_event"
         if (
             type(vector) is np.ndarray
             and vector.dtype == _FLOAT32
@@ -142,24 +144,29 @@ class CognitiveController:
         ):
             row = vector
         else:
-            row = as_row(owner, vector, self.params.dim)
-        value = moral_value if type(moral_value) is float else as_moral_value(owner, moral_value)
-        with self._lock:
-            if self._emergency is None and self.params.max_process_bytes is not None:
-                self._emergency = self._over_process_limit()
+            row = as_row(_EVENT, vector, self.params.dim)
+        value = moral_value if type(moral_value) is float else as_moral_value(_EVENT, moral_value)
+        return self._lock.writing(lambda: self._handle(vector, row, value))
+
+    def _handle(self, vector: Any, row: NDArray[np.float32], value: float) -> Outcome:
+        """Take one event, given in float32 too, under the lock."""
+        if self._emergency is not None or self.params.max_process_bytes is not None:
+            _check(vector, row, value)
+            self._emergency = self._emergency or self._over_process_limit()
+        if self._emergency is not None:
+            return self._stopped()
+        done = events.process(*self._memory, row, value)
+        if done[0] == events.DAMAGED:
+            self._emergency = self._put_right()
             if self._emergency is not None:
-                as_moral_value(owner, value)
-                check_finite(f"{owner}.vector", vector, row)
                 return self._stopped()
             done = events.process(*self._memory, row, value)
-            if done[0] == events.DAMAGED:
-                self._emergency = self._put_right()
-                if self._emergency is not None:
-                    return self._stopped()
-                done = events.process(*self._memory, row, value)
         code, count, phase, threshold, rate, norm1, norm2, norm3, size = done
         if code < 0:
-            _refuse(owner, code, vector, row, value)
+            _check(vector, row, value)
+            check_fits(f"{_EVENT}.vector", code != events.TOO_LARGE)
+            self._emergency = "damage came back at once after it had been put right"
+            return self._stopped()
         return Outcome(
             count - 1,
             code != layout.MORAL,
@@ -181,9 +188,12 @@ class CognitiveController:
         """
         owner = "CognitiveController.retrieve_context"
         checked = as_vector(owner, query, self.params.dim, "query")
-        with self._lock.shared():  # phase and rows of one moment
+
+        def found() -> list[Recall]:  # phase and rows of one moment
             phase = self.params.rhythm.phase_value(self.rhythm.phase)
             return self.lattice._recall(checked, *self.lattice._asked(owner, phase, None, top_k))
+
+        return self._lock.reading(found)
 
     def stop(self, why: str = "stopped by hand") -> None:
         """Stop by hand: from now on every event is answered ``"emergency"`` and changes nothing.
@@ -197,8 +207,11 @@ class CognitiveController:
             raise ParameterError(
                 f"CognitiveController.stop.why: must be a text that is not empty (got {why!r})"
             )
-        with self._lock:
+
+        def stopped() -> None:
             self._emergency = why
+
+        self._lock.writing(stopped)
 
     def recover(self) -> None:
         """Run again after an emergency, if its cause is gone.
@@ -209,23 +222,24 @@ class CognitiveController:
             When the process still holds more than `max_process_bytes`, or something that the
             engine holds is not what was written.
         """
-        with self._lock:
+
+        def recovered() -> None:
             found = integrity.check(self._memory)
-            cause = None if found.whole else f"{found} is not what was written"
+            cause = None if found.whole else f"what was written differs from {found}"
             cause = cause or self._over_process_limit()
             if cause is not None:
                 raise RunError(f"CognitiveController.recover: refused, {cause}")
             self._emergency = None
 
+        self._lock.writing(recovered)
+
     def verify(self) -> Integrity:
         """Compare all that the engine holds with its checks, and say what differs."""
-        with self._lock:
-            return integrity.check(self._memory)
+        return self._lock.reading(lambda: integrity.check(self._memory))
 
     def repair(self) -> Repair:
         """Put right what is damaged, quarantine the rows that cannot be, and report."""
-        with self._lock:
-            return integrity.restore(self._memory, quarantine=True)
+        return self._lock.writing(lambda: integrity.restore(self._memory, quarantine=True))
 
     def save(self, path: str | Path) -> Path:
         """Write a snapshot, to be gone on from with `load`; return its path.
@@ -239,10 +253,16 @@ class CognitiveController:
         DataError
             When the file cannot be written.
         """
-        target = Path(path)
-        with snapshot.written(target) as file, self._lock.shared():
-            snapshot.write(
-                file, self._memory, self.params, emergency=self._emergency, restored=self._restored
+        target = as_path("CognitiveController.save.path", path)
+        with snapshot.written(target) as file:
+            self._lock.reading(
+                lambda: snapshot.write(
+                    file,
+                    self._memory,
+                    self.params,
+                    emergency=self._emergency,
+                    restored=self._restored,
+                )
             )
         return target
 
@@ -256,7 +276,7 @@ class CognitiveController:
             When the file is none, is cut short, altered, of another kind or of a newer version,
             or holds an engine whose parameters are not allowed.
         """
-        with snapshot.opened(Path(path)) as (file, header):
+        with snapshot.opened(as_path("CognitiveController.load.path", path)) as (file, header):
             controller = cls(header.params)
             snapshot.read(file, header, controller._memory)
         controller._emergency, controller._restored = header.emergency, header.restored
@@ -266,7 +286,10 @@ class CognitiveController:
         """Restore what is damaged; return what could not be, as the reason of an emergency."""
         done = integrity.restore(self._memory, quarantine=False)
         self._restored += len(done.restored)
-        return None if done.lost.whole else f"{done.lost} is damaged beyond what can be restored"
+        if done.lost.whole:
+            return None
+        final = "; go on from a snapshot" if done.lost.levels or done.lost.state else ""
+        return f"{done.lost} is damaged beyond what can be restored{final}"
 
     def _over_process_limit(self) -> str | None:
         limit = self.params.max_process_bytes
@@ -305,16 +328,13 @@ class CognitiveController:
             ("acceptance rate", self.moral.acceptance_rate),
             ("level norms", ", ".join(short(norm) for norm in self.synapse.norms)),
             ("rows", f"{self.lattice.size} of {self.params.lattice.capacity}"),
+            ("restored", self._restored),
             ("emergency", self._emergency or "none"),
         ]
         return html_table("CognitiveController", ("state", "value"), rows)
 
 
-def _refuse(owner: str, code: int, vector: Any, row: Any, value: float) -> NoReturn:
-    """Raise the error that the compiled rules found."""
-    if code == events.BAD_VALUE:
-        as_moral_value(owner, value)
-    if code == events.NOT_FINITE:
-        check_finite(f"{owner}.vector", vector, row)
-    check_fits(f"{owner}.vector", False)
-    raise AssertionError(code)
+def _check(vector: Any, row: NDArray[np.float32], value: float) -> None:
+    """Refuse a moral value outside [0, 1], or a vector that is not finite in float32."""
+    as_moral_value(_EVENT, value)
+    check_finite(f"{_EVENT}.vector", vector, row)

@@ -39,7 +39,7 @@ def simulate_many(
     moral_values: Any = None,
     *,
     stream: Callable[[Any], tuple[Any, Any]] | None = None,
-    seeds: Iterable[Any] | None = None,
+    seeds: int | Iterable[Any] | None = None,
     workers: int | None = None,
 ) -> Result:
     """Run a fleet of fresh engines; each run equals `simulate` to the last bit.
@@ -52,9 +52,10 @@ def simulate_many(
         (n, dim) for all engines, or (runs, n, dim), or a list of tables; or None for the filter and
         the rhythm alone.
     moral_values
-        (n,) for all engines, or (runs, n); the result holds them as they are, if they are float64.
+        (n,) for all engines, or (runs, n); the result holds the very array, if it is float64.
     stream, seeds
-        In place of both: ``stream(seed)`` returns the (vectors, moral_values) of one run. It is
+        In place of both: ``stream(seed)`` returns the (vectors, moral_values) of one run, for each
+        of the seeds, or for 0, 1, … where their count is given. It is
         called in this thread, one run after another; there are only as many streams with vectors at
         once as there are threads, and one more.
     workers
@@ -65,7 +66,7 @@ def simulate_many(
     -------
     Result
         With a leading axis of runs, without engines. Its arrays take 18 bytes an event beside the
-        moral values, and 50 where there are vectors.
+        moral values, and 50 where there are vectors. A fleet that is interrupted leaves nothing.
 
     Raises
     ------
@@ -77,7 +78,15 @@ def simulate_many(
             f"{_OWNER}.moral_values: must be given, or a stream and seeds in its place"
         )
     if vectors is not None and stream is not None:
-        raise ParameterError(f"{_OWNER}.vectors: must be None where a stream is given")
+        raise ParameterError(
+            f"{_OWNER}.vectors: must be None where a stream is given (got {type(vectors).__name__})"
+        )
+    if stream is not None and not callable(stream):
+        raise ParameterError(f"{_OWNER}.stream: must be a function of a seed (got {stream!r})")
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+        seeds = range(as_whole(f"{_OWNER}.seeds", seeds, 1))
+    elif seeds is not None and not isinstance(seeds, Iterable):
+        raise ParameterError(f"{_OWNER}.seeds: must be a count, or seeds (got {seeds!r})")
     if workers is None:
         workers = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     threads = as_whole(f"{_OWNER}.workers", workers, 1)

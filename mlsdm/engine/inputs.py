@@ -14,12 +14,14 @@ from mlsdm.engine.rules import bits
 from mlsdm.errors import ParameterError
 
 __all__ = [
-    "as_dim", "as_distance", "as_fraction", "as_matrix", "as_moral_value", "as_params",
-    "as_row", "as_rows", "as_table", "as_values", "as_vector", "check_finite", "check_fits",
-    "check_numbers",
+    "MOST_DIMENSIONS", "as_dim", "as_distance", "as_fraction", "as_matrix", "as_moral_value",
+    "as_params", "as_row", "as_rows", "as_table", "as_values", "as_vector", "check_finite",
+    "check_fits", "check_numbers",
 ]  # fmt: skip
 
 P = TypeVar("P")
+
+MOST_DIMENSIONS = 32_767  # more, and neither checks nor bounds of retrieval would hold
 
 
 def as_params(owner: str, params: Any, kind: type[P]) -> P:
@@ -30,8 +32,8 @@ def as_params(owner: str, params: Any, kind: type[P]) -> P:
 
 
 def as_dim(owner: str, dim: Any) -> int:
-    """Return a vector dimension, a whole number of at least 1, or refuse it."""
-    return as_whole(f"{owner}.dim", dim, 1)
+    """Return a vector dimension, a whole number from 1 to 32,767, or refuse it."""
+    return as_whole(f"{owner}.dim", dim, 1, MOST_DIMENSIONS)
 
 
 def _is_real(value: Any) -> bool:
@@ -58,6 +60,8 @@ def as_moral_value(owner: str, value: Any) -> float:
 
 
 def _real_array(name: str, values: Any) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ParameterError(f"{name}: must not be a masked array (got one)")
     try:
         array = np.asarray(values)
     except ValueError as error:  # ragged nested lists

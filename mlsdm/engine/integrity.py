@@ -44,9 +44,10 @@ class Integrity:
     rows
         Rows of the lattice, ascending.
     levels
-        Synaptic levels, 1 to 3.
+        Synaptic levels, 1 to 3; 4: their parity, the exclusive or that restores one of them.
     state
-        Whether the filter's, the rhythm's or the ring's numbers differ from their copies.
+        Whether the filter's, the rhythm's or the ring's numbers, or the constants, differ from
+        their copies.
     """
 
     rows: tuple[int, ...] = ()
@@ -67,7 +68,7 @@ class Integrity:
         return ", ".join(filter(None, damage)) or "nothing"
 
     def _repr_html_(self) -> str:
-        return html_table("Integrity", ("", "damaged"), [("rows and levels", str(self))])
+        return html_table("Integrity", ("", "differs"), [("from what was written", str(self))])
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Repair:
         Rows that are again what was written.
     quarantined
         Rows that could not be restored: emptied, and in no phase until they are written anew.
+    levels
+        Synaptic levels, 1 to 3, or 4, their parity, that are again what was written.
     state
         Whether the state was restored from its copies.
     lost
@@ -88,6 +91,7 @@ class Repair:
 
     restored: tuple[int, ...] = ()
     quarantined: tuple[int, ...] = ()
+    levels: tuple[int, ...] = ()
     state: bool = False
     lost: Integrity = Integrity()
 
@@ -95,6 +99,7 @@ class Repair:
         rows = [
             ("rows restored", _listed(self.restored) or "none"),
             ("rows quarantined", _listed(self.quarantined) or "none"),
+            ("levels restored", _listed(self.levels) or "none"),
             ("state restored", self.state),
             ("lost", str(self.lost)),
         ]
@@ -105,16 +110,19 @@ def check(memory: Memory) -> Integrity:
     """Compare all that is held with its checks; time proportional to the rows in use."""
     state = memory.states[0]
     rows = guard.damaged(0, memory.size, memory.vectors, memory.rows, memory.codes)
-    levels = [k + 1 for k in range(3) if not guard.level_whole(memory.levels, k, state)]
-    return Integrity(tuple(rows.tolist()), tuple(levels), not copies.agree(memory.states))
+    levels = [k + 1 for k in range(layout.LEVELS) if not guard.level_whole(memory.levels, k, state)]
+    agreed = copies.agree(memory.states) and copies.agree(memory.rules)
+    return Integrity(tuple(rows.tolist()), tuple(levels), not agreed)
 
 
 def restore(memory: Memory, quarantine: bool) -> Repair:
     """Put right what can be, and quarantine the other rows if wished."""
-    agreed = copies.agree(memory.states)
-    settled = copies.vote(memory.states)
+    agreed = copies.agree(memory.states) and copies.agree(memory.rules)
+    voted = [copies.vote(held) for held in (memory.states, memory.rules)]
+    settled = all(voted)
     restored: list[int] = []
     quarantined: list[int] = []
+    lost_rows: list[int] = []
     found = check(memory)
     for row in found.rows:
         place = (memory.vectors, memory.rows, memory.codes, row)
@@ -123,6 +131,10 @@ def restore(memory: Memory, quarantine: bool) -> Repair:
         elif quarantine:
             guard.quarantine(*place)
             quarantined.append(row)
-    unsettled = tuple(row for row in found.rows if row not in {*restored, *quarantined})
-    lost = Integrity(unsettled, found.levels, not settled)
-    return Repair(tuple(restored), tuple(quarantined), settled and not agreed, lost)
+        else:
+            lost_rows.append(row)
+    levels = found.levels
+    if len(levels) != 1 or not guard.mend_level(memory.levels, levels[0] - 1, memory.states[0]):
+        levels = ()
+    lost = Integrity(tuple(lost_rows), () if levels else found.levels, not settled)
+    return Repair(tuple(restored), tuple(quarantined), levels, settled and not agreed, lost)

@@ -90,7 +90,7 @@ class PhaseEntangledLatticeMemory:
         self._memory = Memory(
             layout.new_constants(),
             layout.new_state(),
-            np.zeros((3, 0), np.float32),
+            layout.new_levels(0),
             layout.new_vectors(self.params.capacity, self.dim),
             layout.new_rows(self.params.capacity),
             layout.new_codes(self.params.capacity, self.dim),
@@ -105,12 +105,12 @@ class PhaseEntangledLatticeMemory:
     @property
     def phases(self) -> NDArray[np.float32]:
         """The phases of the rows in use, by row; a copy; NaN where a row is quarantined."""
-        return self._memory.rows["phase"][: self.size].copy()
+        return self._lock.reading(lambda: self._memory.rows["phase"][: self.size].copy())
 
     @property
     def vectors(self) -> NDArray[np.float32]:
         """The vectors of the rows in use, (size, dim), by row; a copy."""
-        return self._memory.vectors[: self.size].copy()
+        return self._lock.reading(lambda: self._memory.vectors[: self.size].copy())
 
     def entangle(self, vector: Any, phase: float) -> int:
         """Store one vector of shape (dim,) with a phase in [0, 1]; return its row.
@@ -125,9 +125,8 @@ class PhaseEntangledLatticeMemory:
         owner = "PhaseEntangledLatticeMemory.entangle"
         checked = as_vector(owner, vector, self.dim)
         tag = np.float32(as_fraction(f"{owner}.phase", phase))
-        with self._lock:
-            _, states, _, vectors, rows, codes = self._memory
-            row = int(store(states, vectors, rows, codes, checked, tag))
+        _, states, _, vectors, rows, codes = self._memory
+        row = int(self._lock.writing(lambda: store(states, vectors, rows, codes, checked, tag)))
         if row < 0:
             raise RunError(f"{owner}: the state is damaged beyond what can be restored")
         return row
@@ -158,17 +157,20 @@ class PhaseEntangledLatticeMemory:
         owner = "PhaseEntangledLatticeMemory.retrieve"
         checked = as_vector(owner, query, self.dim, "query")
         asked = self._asked(owner, phase, tolerance, top_k)
-        with self._lock.shared():
-            return self._recall(checked, *asked)
+        return self._lock.reading(lambda: self._recall(checked, *asked))
 
     def _recall(
         self, query: NDArray[np.float32], phase: np.float32, reach: np.float32, wanted: int
     ) -> list[Recall]:
         """Retrieve with checked arguments, under the lock."""
         *_, vectors, rows, codes = self._memory
-        places, resonances = recall.nearest(
-            self.size, vectors, rows, codes, query, phase, reach, wanted
+        size = self.size
+        places, resonances = np.empty(min(wanted, size), np.int64), np.empty(min(wanted, size))
+        short = np.empty(self.dim, np.int16)
+        found = recall.scan(
+            size, vectors, rows, codes, query, short, phase, reach, resonances, places
         )
+        places, resonances = places[:found], resonances[:found]
         return [
             Recall(
                 vectors[places[i]].copy(),
@@ -205,42 +207,45 @@ class PhaseEntangledLatticeMemory:
         owner = "PhaseEntangledLatticeMemory.retrieve_many"
         checked = as_matrix(owner, queries, self.dim, "queries")
         tag, reach, wanted = self._asked(owner, phase, tolerance, top_k)
-        norms = recall.row_norms(checked)
-        units = (checked / norms[:, None]).astype(np.float32)
-        with self._lock.shared():
-            *_, vectors, rows, _ = self._memory
-            places = np.flatnonzero(np.abs(rows["phase"][: self.size] - tag) <= reach)
-            best = np.zeros((len(checked), min(wanted, len(places))), np.int64)
-            resonances = np.zeros(best.shape)
-            room = np.empty((min(BLOCK, len(places)), min(QUERIES, len(checked))), np.float32)
-            for first in range(0, len(checked), QUERIES):
-                some = slice(first, first + QUERIES)
-                found = np.zeros(len(checked[some]), np.int64)
-                floors = np.full(len(found), -np.inf, np.float32)
-                for start in range(0, len(places), BLOCK):
-                    block = places[start : start + BLOCK]
-                    consecutive = block[-1] - block[0] + 1 == len(block)
-                    whole = slice(block[0], block[-1] + 1)
-                    chosen = vectors[whole if consecutive else block]
-                    products = room.reshape(-1)[: len(block) * len(found)].reshape(len(block), -1)
-                    with np.errstate(all="ignore"):  # an overflow is looked at in full
-                        np.matmul(chosen, units[some].T, out=products)
-                    recall.sift(
-                        products, block, vectors, rows, checked[some], norms[some],
-                        resonances[some], best[some], found, floors,
-                    )  # fmt: skip
+        return self._lock.reading(lambda: self._recall_many(checked, tag, reach, wanted))
+
+    def _recall_many(
+        self, queries: NDArray[np.float32], phase: np.float32, reach: np.float32, wanted: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Retrieve for many with checked arguments, under the lock."""
+        *_, vectors, rows, _ = self._memory
+        norms = recall.row_norms(queries)
+        units = (queries / norms[:, None]).astype(np.float32)
+        places = np.flatnonzero(np.abs(rows["phase"][: self.size] - phase) <= reach)
+        best = np.zeros((len(queries), min(wanted, len(places))), np.int64)
+        resonances = np.full(best.shape, -np.inf)
+        room = np.empty((min(BLOCK, len(places)), min(QUERIES, len(queries))), np.float32)
+        for first in range(0, len(queries), QUERIES):
+            some = slice(first, first + QUERIES)
+            found = np.zeros(len(queries[some]), np.int64)
+            floors = np.full(len(found), -np.inf, np.float32)
+            for start in range(0, len(places), BLOCK):
+                block = places[start : start + BLOCK]
+                consecutive = block[-1] - block[0] + 1 == len(block)
+                whole = slice(block[0], block[-1] + 1)
+                chosen = vectors[whole if consecutive else block]
+                products = room.reshape(-1)[: len(block) * len(found)].reshape(len(block), -1)
+                with np.errstate(all="ignore"):  # an overflow is looked at in full
+                    np.matmul(chosen, units[some].T, out=products)
+                recall.sift(
+                    products, block, vectors, rows, queries[some], norms[some],
+                    resonances[some], best[some], found, floors,
+                )  # fmt: skip
         order = np.lexsort((best, -resonances), axis=1)
         return np.take_along_axis(best, order, 1), np.take_along_axis(resonances, order, 1)
 
     def verify(self) -> Integrity:
         """Compare all rows with their checks, and say which differ from what was written."""
-        with self._lock:
-            return integrity.check(self._memory)
+        return self._lock.reading(lambda: integrity.check(self._memory))
 
     def repair(self) -> Repair:
         """Put right the rows that are damaged, quarantine those that cannot be, and report."""
-        with self._lock:
-            return integrity.restore(self._memory, quarantine=True)
+        return self._lock.writing(lambda: integrity.restore(self._memory, quarantine=True))
 
     def _asked(
         self, owner: str, phase: float, tolerance: float | None, top_k: int | None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from mlsdm.engine.inputs import MOST_DIMENSIONS
 from mlsdm.engine.lattice import LatticeParams
 from mlsdm.engine.moral import MoralParams
 from mlsdm.engine.rhythm import RhythmParams
@@ -32,7 +33,8 @@ class EngineParams(Parameters):
     Parameters
     ----------
     dim
-        Dimension of the event vectors.
+        Dimension of the event vectors, up to 32,767: from there on what a flipped bit was could not
+        be told.
     moral, rhythm, synapse, lattice
         Parameters of the four parts.
     max_memory_bytes
@@ -43,7 +45,7 @@ class EngineParams(Parameters):
         whatever else the process holds.)
     """
 
-    dim: Count = 384
+    dim: Annotated[int, Field(ge=1, le=MOST_DIMENSIONS)] = 384
     moral: MoralParams = field(default_factory=MoralParams)
     rhythm: RhythmParams = field(default_factory=RhythmParams)
     synapse: SynapseParams = field(default_factory=SynapseParams)
@@ -80,11 +82,14 @@ class EngineParams(Parameters):
         return cls().replace(_PUBLISHED).replace({"dim": dim, **parts})
 
     def memory_bytes(self) -> int:
-        """Return the bytes that an engine with these parameters holds, from start to end."""
+        """Return the bytes that an engine with these parameters holds, from start to end.
+
+        Python's own objects come to some 5 KB beside them.
+        """
         vector = 4 * self.dim
         row = vector + self.dim + layout.ROW.itemsize  # with its compact form
-        states = layout.COPIES * layout.STATE.itemsize
-        return self.lattice.capacity * row + 3 * vector + states + layout.RULE.itemsize
+        held = layout.COPIES * (layout.STATE.itemsize + layout.RULE.itemsize)
+        return self.lattice.capacity * row + layout.LEVELS * vector + held
 
     @property
     def rules(self) -> layout.Constants:

@@ -188,7 +188,10 @@ class Result:
         return {"runs": len(each), **means}
 
     def __repr__(self) -> str:
-        parts = ", ".join(f"{key}={value:g}" for key, value in self.summary().items())
+        parts = ", ".join(
+            f"{key}={value:,}" if isinstance(value, int) else f"{key}={value:g}"
+            for key, value in self.summary().items()
+        )
         return f"Result({parts})"
 
     def _repr_html_(self) -> str:

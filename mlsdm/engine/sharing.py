@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 __all__ = ["SharedLock"]
 
+T = TypeVar("T")
+
 
 class SharedLock:
-    """A lock for reading beside one another, and for writing alone.
+    """Lets readers in beside one another, and a writer alone; neither starves, as all queue up.
 
-    Whoever comes waits at the same door, so that neither readers nor writers starve.
+    It takes calls, and is no context manager: Ctrl-C may come between any two steps of Python, and
+    only ``with`` on a lock of `threading` itself always lets go of what it holds.
     """
 
     def __init__(self) -> None:
-        self._door = threading.Lock()  # held while waiting for the room
-        self._room = threading.Lock()  # held by the writer, or by the readers together
-        self._count = threading.Lock()
-        self._readers = 0
+        self._door = threading.Lock()  # held by a writer, and by readers as they come in
+        self._readers: set[threading.Lock] = set()
 
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        """Hold the lock beside other readers."""
-        with self._door, self._count:
-            if self._readers == 0:
-                self._room.acquire()
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._count:
-                self._readers -= 1
-                if self._readers == 0:
-                    self._room.release()
+    def reading(self, call: Callable[[], T]) -> T:
+        """Return what the call does, beside other readers."""
+        mine = threading.Lock()
+        with mine:  # as long as this is held, a writer waits
+            with self._door:
+                self._readers.add(mine)
+            returned = call()
+        self._readers.discard(mine)  # or a writer does, after an interrupt
+        return returned
 
-    def __enter__(self) -> None:
-        """Hold the lock alone."""
+    def writing(self, call: Callable[[], T]) -> T:
+        """Return what the call does, alone."""
         with self._door:
-            self._room.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._room.release()
+            for reader in tuple(self._readers):
+                with reader:
+                    pass
+            self._readers.clear()
+            return call()

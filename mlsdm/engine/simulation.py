@@ -24,6 +24,7 @@ from mlsdm.engine.params import EngineParams
 from mlsdm.engine.result import Result, Totals
 from mlsdm.engine.rules import copies, events
 from mlsdm.engine.rules.recall import finish
+from mlsdm.engine.rules.synapse import keep_parity
 from mlsdm.engine.trace import Kept, Trace, TraceFile
 from mlsdm.engine.waiting import Deferred, Progress
 from mlsdm.errors import ParameterError
@@ -34,7 +35,7 @@ Events = tuple[NDArray[Any] | None, NDArray[Any]]
 """Vectors (n, dim) or None, and moral values (n,), of whatever real types."""
 
 # At a time: short enough for Ctrl-C, the progress bar and the caches, long enough to cost nothing.
-EVENTS, ELEMENTS = 2**17, 2**20
+EVENTS, ELEMENTS = 2**17, 2**22
 
 
 class Interrupted(KeyboardInterrupt):
@@ -89,10 +90,11 @@ class Engine:
             self.totals.rows = int(trace.lattice_size[-1])
 
     def finish(self) -> CognitiveController | None:
-        """Give the rows what their retrieval needs; return the engine, to go on from."""
+        """Give rows and levels what is left to the end; return the engine, to go on from."""
         if self.controller is not None:
-            _, states, _, vectors, rows, codes = self.controller._memory
+            _, states, levels, vectors, rows, codes = self.controller._memory
             finish(vectors, rows, codes, 0, self.controller.lattice.size)
+            keep_parity(levels)
             copies.keep(states)
         return self.controller
 
@@ -125,14 +127,21 @@ def simulate(
         one at a time, so that the stream may be larger than memory. The result does not depend on
         where they are cut.
     n_events
-        Events that the chunks will hold, if it is known: the progress bar then estimates the time.
+        Events that the chunks will hold, if it is known: the progress bar then estimates the time,
+        and there is room for their entries from the start.
     trace
         Path of a Parquet file that the trace is written to as it is made, in place of the result's
-        arrays; it takes its name once it is whole.
+        arrays; it takes its name, and the place of what had it, once it is whole.
     every
         Keep one entry of so many events: 0, every, 2 · every, …
     progress
         Show a progress bar if the run takes more than two seconds.
+
+    Returns
+    -------
+    Result
+        26 bytes for each entry, 58 with vectors (none with `trace`), and the engine. While it runs
+        nothing is scrubbed: ask the engine to `verify` before and after what must be sure.
 
     Raises
     ------
@@ -154,18 +163,19 @@ def simulate(
             f"{owner}.moral_values: must be given, or chunks in place of it and the vectors "
             f"(got {'neither' if chunks is None else 'both'})"
         )
-    expected = 0
     if chunks is None:
         moral_values = as_values(owner, moral_values)
         source = slices(owner, params, vectors, moral_values)
         n_events = len(moral_values)
-        expected = -(-n_events // every)
     elif vectors is not None:
-        raise ParameterError(f"{owner}.vectors: must be None where chunks are given")
+        raise ParameterError(
+            f"{owner}.vectors: must be None where chunks are given (got {type(vectors).__name__})"
+        )
     elif isinstance(chunks, Iterable):
         source = _from_chunks(params, chunks)
     else:
         raise ParameterError(f"{owner}.chunks: must be an iterable of pairs (got {chunks!r})")
+    expected = -(-(n_events or 0) // every)
     kept = Kept(every, expected) if trace is None else TraceFile(trace, every)
     engine = Engine(owner, params, vectors is not None)
     # A stream of one slice has no progress to show: what takes time then is the compiling.

@@ -160,7 +160,7 @@ def _arrays(params: EngineParams, rows: int) -> list[dict[str, Any]]:
     float32 = np.dtype(np.float32)
     kinds: dict[str, tuple[np.dtype[Any], list[int]]] = {
         "states": (layout.STATE, [layout.COPIES]),
-        "levels": (float32, [3, params.dim]),
+        "levels": (float32, [layout.LEVELS, params.dim]),
         "vectors": (float32, [rows, params.dim]),
         "rows": (layout.ROW, [rows]),
     }

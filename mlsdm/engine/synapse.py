@@ -64,14 +64,14 @@ class MultiLevelSynapticMemory:
         owner = "MultiLevelSynapticMemory"
         self.params = SynapseParams() if params is None else as_params(owner, params, SynapseParams)
         self.dim = as_dim(owner, dim)
-        self._levels = np.zeros((3, self.dim), np.float32)
+        self._levels = layout.new_levels(self.dim)
         self._rules = layout.new_constants(**self.params.rule)
         self._states = layout.new_state()
 
     @property
     def levels(self) -> NDArray[np.float32]:
         """The three levels, (3, dim) float32; a copy."""
-        return self._levels.copy()
+        return self._levels[:3].copy()
 
     @property
     def norms(self) -> tuple[float, float, float]:

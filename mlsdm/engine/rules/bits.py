@@ -63,15 +63,18 @@ def xor(vector: NDArray[np.float32]) -> np.uint32:
 
 @compiled
 def derived_check(row: Any, codes: NDArray[np.int8]) -> np.uint32:
-    """Return the exclusive or of the bits of what follows from a row's vector, its checks too."""
+    """Return a check of what follows from a row's vector: norm, compact form, and its own checks.
+
+    The bytes of the compact form go in as a sum with odd weights, so that none make up for others.
+    """
     wide = np.float64(row.norm).view(np.uint64)
     halves = np.uint32(wide >> np.uint64(32)) ^ np.uint32(wide & np.uint64(0xFFFFFFFF))
     bytes_ = codes.view(np.uint8)
-    total = np.uint8(0)
+    total = np.uint32(0)
     for i in range(bytes_.size):
-        total = np.uint8(total ^ bytes_[i])
+        total = np.uint32(total + np.uint32(np.uint32(bytes_[i]) * weight(i)))
     scales = as_bits(row.gain) ^ as_bits(row.slack)
-    return np.uint32(halves ^ scales ^ np.uint32(total) ^ row.xor ^ row.sum)
+    return np.uint32(halves ^ scales ^ total ^ row.xor ^ row.sum)
 
 
 @compiled

@@ -27,7 +27,7 @@ def _compiled(function: F, **options: Any) -> F:
     try:
         made = njit(cache=True, **options)(function)
         made._cache._cache_file._source_stamp = _STAMP
-    except RuntimeError:  # no folder can be written, as in a read-only container
+    except (RuntimeError, AttributeError):  # no folder can be written, or Numba is told not to
         made = njit(**options)(function)
     return cast(F, made)
 

@@ -1,26 +1,26 @@
-"""The state is held three times: two copies tell what a flipped bit was."""
+"""State and constants are held three times: two copies tell what a flipped bit was."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mlsdm.engine.rules.compiling import compiled
-from mlsdm.engine.rules.layout import COPIES, State
+from mlsdm.engine.rules.layout import COPIES, Constants, State
 
 __all__ = ["agree", "keep", "vote"]
 
 
 @compiled
-def keep(states: State) -> None:
-    """Copy the state, so that a flipped bit in one of the three can be told."""
-    states[1] = states[0]
-    states[2] = states[0]
+def keep(held: State | Constants) -> None:
+    """Copy the first, so that a flipped bit in one of the three can be told."""
+    held[1] = held[0]
+    held[2] = held[0]
 
 
 @compiled
-def agree(states: State) -> bool:
-    """Return whether the state and its copies are the same."""
-    words = states.view(np.int64)
+def agree(held: State | Constants) -> bool:
+    """Return whether a state, or constants, and the copies are the same."""
+    words = held.view(np.int64)
     n = words.size // COPIES
     differing = 0
     for i in range(n):
@@ -29,12 +29,12 @@ def agree(states: State) -> bool:
 
 
 @compiled
-def vote(states: State) -> bool:
-    """Make the state what two of its three copies say, word by word; return whether two did.
+def vote(held: State | Constants) -> bool:
+    """Make all three copies what two of them say, word by word; return whether two did.
 
     Where they do not, nothing is changed: damage stays visible.
     """
-    words = states.view(np.int64)
+    words = held.view(np.int64)
     n = words.size // COPIES
     for i in range(n):
         first, second, third = words[i], words[n + i], words[2 * n + i]
@@ -43,5 +43,5 @@ def vote(states: State) -> bool:
     for i in range(n):
         if words[i] != words[n + i]:
             words[i] = words[2 * n + i]
-    keep(states)
+    keep(held)
     return True

@@ -17,7 +17,7 @@ from mlsdm.engine.rules.moral import accept, adapt
 from mlsdm.engine.rules.recall import finish
 from mlsdm.engine.rules.rhythm import step
 from mlsdm.engine.rules.streaming import fence, is_far
-from mlsdm.engine.rules.synapse import fits, update
+from mlsdm.engine.rules.synapse import fits, keep_parity, update
 
 __all__ = [
     "ASLEEP_EVENTS",
@@ -127,7 +127,7 @@ def process(
     """
     rule, state = rules[0], states[0]
     code = problem(rule, state, levels, vector, value)
-    if code == 0 and not scrub(rule, states, levels, vectors, rows, codes):
+    if code == 0 and not scrub(rules, states, levels, vectors, rows, codes, value):
         code = DAMAGED
     if code == 0:
         first = state.next
@@ -135,6 +135,8 @@ def process(
             rule, state, levels, vectors, rows, vector, value, vectors, codes[0], 0, False
         )
         finish(vectors, rows, codes, first, written)
+        if code == COMMITTED:
+            keep_parity(levels)
         keep(states)
     return (
         code, state.events, state.phase, state.threshold, state.rate,
@@ -161,7 +163,7 @@ def run(
 ) -> tuple[int, int]:
     """Handle a stream of events and write its trace; return how many were handled, and why so far.
 
-    The rows are left to be finished at the end of the stream.
+    The rows, and the parity of the levels, are left to be finished at the end of the stream.
     """
     rule, state, far = rules[0], states[0], is_far(vectors)
     for t in range(values.size):

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from mlsdm.engine.rules.bits import as_bits, as_float, checks, derived_check, folded, weight, xor
 from mlsdm.engine.rules.compiling import allocating, compiled
 from mlsdm.engine.rules.copies import agree
-from mlsdm.engine.rules.layout import AWAKE, Rows, State
-from mlsdm.engine.rules.recall import derive, row_norm
+from mlsdm.engine.rules.lanes import norm
+from mlsdm.engine.rules.layout import AWAKE, LEVELS, Constants, Rows, State
+from mlsdm.engine.rules.moral import accept
+from mlsdm.engine.rules.recall import derive
 
-__all__ = ["damaged", "level_whole", "mend", "quarantine", "scrub", "whole"]
+__all__ = ["damaged", "level_whole", "mend", "mend_level", "quarantine", "scrub", "whole"]
 
 
 @compiled
@@ -46,11 +48,12 @@ def changes(word: np.uint32, flipped: np.uint32, i: int) -> np.uint32:
 
 @compiled
 def mend(vectors: NDArray[np.float32], rows: Rows, codes: NDArray[np.int8], place: int) -> bool:
-    """Put a row right if at most one of its words was changed; return whether it is whole.
+    """Put a row right if one of its bits was flipped; return whether it is whole.
 
     Where both checks differ, the exclusive or says which bits of a word were flipped, and the sum
-    says of which word; the stored norm must agree. Where one check differs, that itself was
-    changed, if the check of what is derived says so: else two words were, in the same bits.
+    says of which word; what is derived from the vector must then be what it was. Where one check
+    differs, that itself was changed, if the check of what is derived says so. So more than one bit
+    is put right where it can be told, and not guessed at where it cannot.
     """
     vector, row = vectors[place], rows[place]
     parity, total = checks(vector, row.phase)
@@ -66,20 +69,23 @@ def mend(vectors: NDArray[np.float32], rows: Rows, codes: NDArray[np.int8], plac
             word, fitting = words.size, fitting + 1
         if fitting != 1:
             return False
-        if word == words.size:
-            if row.norm != row_norm(vector):
-                return False
-            row.phase = as_float(last ^ flipped)
-        else:
+        held = row.derived
+        if word < words.size:
             words[word] ^= flipped
-            if row.norm != row_norm(vector):
+        derive(vector, row, codes[place])
+        if row.derived != held:
+            row.derived = held
+            if word < words.size:
                 words[word] ^= flipped
-                return False
+            return False
+        if word == words.size:
+            row.phase = as_float(last ^ flipped)
+        return True
     elif flipped != 0 or missing != 0:
-        held = row.xor, row.sum
+        before = row.xor, row.sum
         row.xor, row.sum = parity, total
         if derived_check(row, codes[place]) != row.derived:
-            row.xor, row.sum = held
+            row.xor, row.sum = before
             return False
     derive(vector, row, codes[place])
     return True
@@ -98,10 +104,40 @@ def quarantine(
 
 
 @compiled
+def level_check(k: int, state: Any) -> np.uint32:
+    """Return the check of the synaptic level `k`, from 0; with 3 that of their parity."""
+    if k == 3:
+        return np.uint32(state.xor1 ^ state.xor2 ^ state.xor3)
+    return state.xor1 if k == 0 else (state.xor2 if k == 1 else state.xor3)  # type: ignore[no-any-return]
+
+
+@compiled
 def level_whole(levels: NDArray[np.float32], k: int, state: Any) -> bool:
-    """Return whether the synaptic level `k`, from 0, is what the last event left."""
-    expected = state.xor1 if k == 0 else (state.xor2 if k == 1 else state.xor3)
-    return xor(levels[k]) == expected  # type: ignore[no-any-return]
+    """Return whether the synaptic level `k`, or with 3 their parity, is what was written."""
+    return xor(levels[k]) == level_check(k, state)  # type: ignore[no-any-return]
+
+
+@allocating
+def mend_level(levels: NDArray[np.float32], k: int, state: Any) -> bool:
+    """Put right the only damaged one of the levels and their parity; return whether it is whole.
+
+    It is the exclusive or of the others, however many of its words were changed. Its check and the
+    stored norm must agree: else one of the others is damaged too, unseen.
+    """
+    words = levels.view(np.uint32)
+    meant = np.zeros(words.shape[1], np.uint32)
+    for other in range(LEVELS):
+        if other != k:
+            for i in range(meant.size):
+                meant[i] ^= words[other, i]
+    vector = meant.view(np.float32)
+    if xor(vector) != level_check(k, state):
+        return False
+    held = state.norm1 if k == 0 else (state.norm2 if k == 1 else state.norm3)
+    if k < 3 and norm(vector) != held:
+        return False
+    words[k] = meant
+    return True
 
 
 @compiled
@@ -122,28 +158,33 @@ def wake_whole(
 
 @compiled
 def scrub(
-    rule: Any,
+    rules: Constants,
     states: State,
     levels: NDArray[np.float32],
     vectors: NDArray[np.float32],
     rows: Rows,
     codes: NDArray[np.int8],
+    value: float,
 ) -> bool:
-    """Check the state, the levels and the next few rows; return whether they are whole.
+    """Check constants, state, levels and the next few rows; return whether they are whole.
 
     What every event rewrites is checked before every event: else damage would be written over as if
     it were meant. The state is even where nothing else is wished: it says where to write.
     """
-    state = states[0]
-    if not agree(states):
+    rule, state = rules[0], states[0]
+    if not agree(rules) or not agree(states):
         return False
     if rule.scrub == 0:
         return True
-    for k in range(3):
+    for k in range(LEVELS):
         if not level_whole(levels, k, state):
             return False
-    asleep_next = state.phase == AWAKE and state.counter == 1
-    if rule.replay and asleep_next and not wake_whole(state, vectors, rows, codes):
+    falls_asleep = (
+        state.phase == AWAKE
+        and state.counter == 1
+        and (rule.on_event or accept(value, state.threshold, rule))
+    )
+    if rule.replay and falls_asleep and not wake_whole(state, vectors, rows, codes):
         return False
     for _ in range(min(rule.scrub, state.size)):
         place = state.scrubbed if state.scrubbed < state.size else 0

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "ASLEEP", "AWAKE", "COMMITTED", "COPIES", "MORAL", "ROW", "RULE", "SLEEP", "STATE",
-    "Constants", "Rows", "State", "new_codes", "new_constants", "new_rows", "new_state",
-    "new_vectors",
+    "ASLEEP", "AWAKE", "COMMITTED", "COPIES", "LEVELS", "MORAL", "ROW", "RULE", "SLEEP", "STATE",
+    "Constants", "Rows", "State", "new_codes", "new_constants", "new_levels", "new_rows",
+    "new_state", "new_vectors",
 ]  # fmt: skip
 
 # Codes of the outcome of an event, and of the two phases.
@@ -68,10 +68,11 @@ ROW = np.dtype(
 """What belongs to a row of the lattice, beside its vector and its compact form."""
 
 COPIES = 3
+LEVELS = 4  # three, and their parity
 LINE = 16  # float32 in a cache line
 
 Constants = NDArray[Any]
-"""(1,) or (engines,) of RULE."""
+"""(3,) of RULE, held three times as a state is; or (engines,), of a fleet."""
 State = NDArray[Any]
 """(3,) of STATE: the first is in use, two copies tell what a flipped bit was."""
 Rows = NDArray[Any]
@@ -79,8 +80,8 @@ Rows = NDArray[Any]
 
 
 def new_constants(**fields: Any) -> Constants:
-    """Return one record of constants; what is not given is 0."""
-    made = np.zeros(1, RULE)
+    """Return constants and their copies; what is not given is 0."""
+    made = np.zeros(COPIES, RULE)
     for name, value in fields.items():
         made[name] = value
     return made
@@ -92,6 +93,11 @@ def new_state(**fields: Any) -> State:
     for name, value in fields.items():
         made[name] = value
     return made
+
+
+def new_levels(dim: int) -> NDArray[np.float32]:
+    """Return (4, dim) zeros: the three synaptic levels, and the exclusive or of their words."""
+    return np.zeros((LEVELS, dim), np.float32)
 
 
 def new_vectors(capacity: int, dim: int) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from mlsdm.engine.rules.compiling import allocating, compiled
 from mlsdm.engine.rules.lanes import dot, norm, residual
 from mlsdm.engine.rules.layout import Rows
 
-__all__ = ["derive", "finish", "nearest", "row_norm", "row_norms", "sift"]
+__all__ = ["derive", "finish", "row_norm", "row_norms", "scan", "sift"]
 
 SMALLEST_NORM = 1e-9
 CODES = 127
@@ -96,7 +96,12 @@ def offer(
     resonance: float,
     place: int,
 ) -> int:
-    """Put a row among the best so far, a heap with the worst on top; return how many there are."""
+    """Put a row among the best so far, a heap with the worst on top; return how many there are.
+
+    A damaged row may resonate with no number: it is none of them.
+    """
+    if not np.isfinite(resonance):
+        return found
     if found < resonances.size:
         i = found
         while i > 0:
@@ -165,32 +170,13 @@ def scan(
         total = np.int32(0)
         for i in range(short.size):
             total = np.int32(total + np.int32(compact[i]) * np.int32(short[i]))
-        error = row.slack + (1.0 + row.slack) * lost + ROUNDED
+        error = row.slack + (1.0 + row.slack) * lost + ROUNDED * (1.0 + row.slack) * (1.0 + lost)
         if row.gain * scale * total + error >= floor:
             resonance = dot(vectors[place], query) / (row.norm * query_norm)
             found = offer(resonances, places, found, resonance, place)
             if found == resonances.size:
                 floor = resonances[0]
     return found
-
-
-@allocating
-def nearest(
-    size: int,
-    vectors: NDArray[np.float32],
-    rows: Rows,
-    codes: NDArray[np.int8],
-    query: NDArray[np.float32],
-    phase: np.float32,
-    tolerance: np.float32,
-    top_k: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the rows in phase with the largest cosines, and these, in no order."""
-    resonances = np.empty(min(top_k, size), np.float64)
-    places = np.empty(min(top_k, size), np.int64)
-    short = np.empty(query.size, np.int16)
-    found = scan(size, vectors, rows, codes, query, short, phase, tolerance, resonances, places)
-    return places[:found], resonances[:found]
 
 
 GROUP = 32  # queries that are looked at together

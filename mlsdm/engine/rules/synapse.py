@@ -13,7 +13,7 @@ from mlsdm.engine.rules.copies import keep
 from mlsdm.engine.rules.lanes import norm
 from mlsdm.engine.rules.layout import Constants, State
 
-__all__ = ["fits", "take_in", "update"]
+__all__ = ["fits", "keep_parity", "take_in", "update"]
 
 ROOM = float(np.finfo(np.float32).max) * (1.0 - 1e-6)  # float32, less what rounding may add
 
@@ -77,6 +77,15 @@ def update(levels: NDArray[np.float32], state: Any, vector: NDArray[np.float32],
 
 
 @compiled
+def keep_parity(levels: NDArray[np.float32]) -> None:
+    """Write the exclusive or of the three levels' words: a damaged level follows from the rest."""
+    words = levels.view(np.uint32)
+    first, second, third, parity = words[0], words[1], words[2], words[3]
+    for i in range(parity.size):
+        parity[i] = first[i] ^ second[i] ^ third[i]
+
+
+@compiled
 def fits(
     vector: NDArray[np.float32], peak: float, levels: NDArray[np.float32], state: Any, rule: Any
 ) -> bool:
@@ -108,5 +117,6 @@ def take_in(
     if not fits(vector, peak, levels, states[0], rules[0]):
         return False
     update(levels, states[0], vector, rules[0])
+    keep_parity(levels)
     keep(states)
     return True
