@@ -62,7 +62,7 @@ PUBLISHED = {
         ({"engine": EngineParams.published().to_dict()}, "published"),
         ({"engine": {"rhythm": {"clock": "commit"}}}, "custom"),
         # Neither preset could hold as much at this dimension.
-        ({"engine": {"dim": 10**6, "lattice": {"capacity": 10}}}, "custom"),
+        ({"engine": {"dim": 30_000, "lattice": {"capacity": 10}}}, "custom"),
     ],
 )
 def test_a_preset_is_told_by_what_differs(parameters: dict[str, Any], preset: str) -> None:
