@@ -26,15 +26,15 @@ from mlsdm.project import default_store
 
 COMMAND = "from mlsdm.cli import main; main()"
 PATIENCE = 120.0
-# It notes that it ran, and waits as long as there is a file hold-N.
+# It records, notes that it ran, and waits as long as there is a file hold-N.
 CELLS = (
     """import time
 from pathlib import Path
 import pandas as pd
 from mlsdm.record import record
+record("a/n", n)
 with open(f"ran-{n}", "a") as log:
     log.write("x")
-record("a/n", n)
 while Path(f"hold-{n}").exists():
     time.sleep(0.01)
 """,

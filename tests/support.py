@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,14 @@ from numpy.typing import NDArray
 from mlsdm import CognitiveController, EngineParams
 
 shares = st.floats(0, 1)
+
+
+def uncovered() -> dict[str, str]:
+    """Return the environment of a process that coverage stays out of.
+
+    A signal can come while coverage holds a lock of its own, and it saves its data at the exit.
+    """
+    return {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
 
 
 def moral_params() -> st.SearchStrategy[dict[str, Any]]:

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from support import uncovered
 from together import LONG, together, until
 
 from mlsdm.engine.sharing import SharedLock
@@ -171,7 +172,6 @@ def test_an_interrupt_anywhere_lets_go(way: str) -> None:
             assert not free.is_alive(), caught
         print("all let go")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, env=uncovered(), capture_output=True, text=True, timeout=60)
     assert done.stdout == "all let go\n", done.stderr

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from results import ARRAYS
-from support import related_vectors, state_bytes
+from support import related_vectors, state_bytes, uncovered
 
 from mlsdm import DataError, EngineParams, LatticeParams, ParameterError, simulate
 from mlsdm.engine import trace as traces
@@ -156,7 +156,9 @@ def test_a_full_disk(bad: bool, tmp_path: Path) -> None:
             print(type(error).__name__, error)
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=uncovered(), capture_output=True, text=True, check=True
+    )
     cannot = "DataError simulate.trace: 'trace.parquet' cannot be written: "
     refused = "ParameterError simulate.moral_values[5]: "
     assert done.stdout.startswith(refused if bad else cannot), done.stderr
