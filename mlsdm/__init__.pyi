@@ -1,10 +1,23 @@
 from . import analysis, audit, evidence, rng, streams
-from .engine.controller import CognitiveController, Outcome, Reason
+from .citing import citations
+from .engine.controller import CognitiveController
 from .engine.fleet import simulate_many
 from .engine.integrity import Integrity, Repair
 from .engine.lattice import LatticeParams, PhaseEntangledLatticeMemory, Recall
-from .engine.moral import MoralFilter, MoralParams
+from .engine.moral import MoralFilter
+from .engine.outcome import Outcome, Reason
 from .engine.params import EngineParams
+from .engine.policies import (
+    POLICIES,
+    ContextualParams,
+    FixedParams,
+    MoralParams,
+    MoralPolicy,
+    ProportionalIntegralParams,
+    QuantileParams,
+    RiskParams,
+    moral_policy,
+)
 from .engine.result import Result
 from .engine.rhythm import CognitiveRhythm, RhythmParams
 from .engine.simulation import Interrupted, simulate
@@ -14,31 +27,40 @@ from .record import record
 from .streams.stream import Stream
 
 __all__ = [
+    "POLICIES",
     "CognitiveController",
     "CognitiveRhythm",
+    "ContextualParams",
     "DataError",
     "EngineParams",
+    "FixedParams",
     "Integrity",
     "Interrupted",
     "LatticeParams",
     "MlsdmError",
     "MoralFilter",
     "MoralParams",
+    "MoralPolicy",
     "MultiLevelSynapticMemory",
     "Outcome",
     "ParameterError",
     "PhaseEntangledLatticeMemory",
+    "ProportionalIntegralParams",
+    "QuantileParams",
     "Reason",
     "Recall",
     "Repair",
     "Result",
     "RhythmParams",
+    "RiskParams",
     "RunError",
     "Stream",
     "SynapseParams",
     "analysis",
     "audit",
+    "citations",
     "evidence",
+    "moral_policy",
     "record",
     "rng",
     "simulate",

@@ -123,7 +123,10 @@ class Parameters:
     def differing(self, other: Parameters) -> dict[str, Any]:
         """Return the parameters, by dotted name, in which this object differs from `other`."""
         theirs = other._flat()
-        return {name: value for name, value in self._flat().items() if value != theirs[name]}
+        none = object()
+        return {
+            name: value for name, value in self._flat().items() if value != theirs.get(name, none)
+        }
 
     def _repr_html_(self) -> str:
         changed = self.differing(type(self)())

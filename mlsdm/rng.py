@@ -12,7 +12,7 @@ from mlsdm.errors import ParameterError, nearest
 __all__ = ["Name", "generator"]
 
 # A name's place is its spawn key: append only, so that no other stream ever shifts.
-Name = Literal["vectors", "moral", "comments", "bootstrap", "splits"]
+Name = Literal["vectors", "moral", "comments", "bootstrap", "splits", "sensitivity", "cues"]
 
 
 def generator(seed: int, name: Name) -> np.random.Generator:

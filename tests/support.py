@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mlsdm import CognitiveController, EngineParams
+from mlsdm import POLICIES, CognitiveController, EngineParams, MoralPolicy
 
 shares = st.floats(0, 1)
 
@@ -37,6 +37,45 @@ def moral_params() -> st.SearchStrategy[dict[str, Any]]:
     bounds = st.tuples(shares, shares).map(sorted)
     return st.tuples(free, bounds).map(
         lambda pair: pair[0] | {"min_threshold": pair[1][0], "max_threshold": pair[1][1]}
+    )
+
+
+def policy_values() -> dict[str, st.SearchStrategy[dict[str, Any]]]:
+    """Any allowed parameters of each policy of ours, as plain values, by its name."""
+    gain = st.floats(1e-3, 2)
+    more = st.fixed_dictionaries({"weight": shares, "caution": st.floats(-9, 9)})
+    return {
+        "contextual": st.tuples(moral_params(), more).map(lambda pair: pair[0] | pair[1]),
+        "fixed": st.fixed_dictionaries({"threshold": st.floats(0, 2), "weight": shares}),
+        "homeostatic": moral_params(),
+        "proportional-integral": st.fixed_dictionaries(
+            {
+                "target_rate": shares,
+                "proportional_gain": shares,
+                "integral_gain": gain,
+                "smoothing": shares,
+                "initial_threshold": shares,
+            }
+        ),
+        "quantile": st.fixed_dictionaries(
+            {"target_rate": shares, "gain": gain, "initial_threshold": shares}
+        ),
+        "risk": st.fixed_dictionaries(
+            {
+                "max_toxic_passed": shares,
+                "gain": gain,
+                "initial_threshold": shares,
+                "weight": st.one_of(st.just(0.0), shares),
+            }
+        ),
+    }
+
+
+def policies(*names: str) -> st.SearchStrategy[MoralPolicy]:
+    """Any policy of ours, or of those of these names."""
+    values = policy_values()
+    return st.one_of(
+        [values[name].map(POLICIES[name].from_dict) for name in names or sorted(values)]
     )
 
 

@@ -18,8 +18,9 @@ from mlsdm.audit import Measured
 from mlsdm.audit import memory as module
 from mlsdm.audit.memory import allocation, callers, footprint
 from mlsdm.audit.verdict import row_of
-from mlsdm.engine.controller import CognitiveController, Outcome
+from mlsdm.engine.controller import CognitiveController
 from mlsdm.engine.lattice import LatticeParams
+from mlsdm.engine.outcome import Outcome
 from mlsdm.engine.params import EngineParams
 from mlsdm.engine.rules import events
 from mlsdm.evidence import claims
@@ -49,8 +50,8 @@ def test_footprint_counts_the_bytes_of_the_arrays() -> None:
     assert found["memory.footprint"].regenerated == pytest.approx((vectors + phases) / 2**20)
     # A row's phase, checks and the like take 32 bytes, its compact form one an element.
     lattice = vectors + 2000 * 32 + 2000 * 64
-    # And three levels of 64 elements with their parity, the state three times, and the constants.
-    whole = lattice + 4 * 64 * 4 + 3 * 112 + 3 * 128
+    # And three levels of 64 with their parity, the state and the constants, three times each.
+    whole = lattice + 4 * 64 * 4 + 3 * 160 + 3 * 248
     assert found["memory.bound"].regenerated == pytest.approx(whole / 1e9)
     for id, named in (("memory.vectors", vectors), ("memory.footprint", vectors + phases)):
         assert found[id].control == [round(lattice / 2**20, 1)] == [0.7]

@@ -9,8 +9,9 @@ from mlsdm.audit import Measured
 from mlsdm.audit import speed as module
 from mlsdm.audit.speed import speed
 from mlsdm.audit.verdict import row_of
-from mlsdm.engine.controller import CognitiveController, Outcome
+from mlsdm.engine.controller import CognitiveController
 from mlsdm.engine.lattice import LatticeParams
+from mlsdm.engine.outcome import Outcome
 from mlsdm.engine.params import EngineParams
 from mlsdm.errors import ParameterError
 from mlsdm.evidence import claims

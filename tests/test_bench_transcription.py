@@ -14,7 +14,8 @@ from support import engine_params, related_vectors
 from mlsdm.bench.transcription import Transcription
 from mlsdm.engine.controller import CognitiveController
 from mlsdm.engine.params import EngineParams
-from mlsdm.errors import RunError
+from mlsdm.engine.policies import ContextualParams
+from mlsdm.errors import ParameterError, RunError
 
 EXACT = ("accepted", "reason", "phase", "threshold", "acceptance_rate", "lattice_size")
 BEHAVIOURS = list(itertools.product(["event", "commit"], ["norm", "element"], ["replay", "none"]))
@@ -110,3 +111,9 @@ def test_bad_events_are_refused_and_change_nothing(element: float, value: float)
     with pytest.raises(ValueError, match="finite"):
         transcription.process_event(np.array([1.0, element], np.float32), value)
     assert (transcription.size, transcription.rate) == (0, 0.5)
+
+
+def test_it_has_the_published_rule_only() -> None:
+    said = r"^Transcription\.moral: must be a policy that follows the homeostatic rule"
+    with pytest.raises(ParameterError, match=said):
+        Transcription(EngineParams(dim=2, moral=ContextualParams()))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from mlsdm.errors import ParameterError
 from mlsdm.streams.comments import comments
 from mlsdm.streams.corpus import corpus, corpus_version
-from mlsdm.streams.scorers import SCORERS, classifier
+from mlsdm.streams.scorers import SCORERS
+from mlsdm.streams.trained import classifier
 
 
 @pytest.fixture(scope="module")

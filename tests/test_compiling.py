@@ -78,7 +78,7 @@ def answered(code: str, folder: Path | None = None, **environment: str) -> Any:
 def copied(tmp_path: Path) -> Path:
     """A folder with a copy of the engine, without anything compiled."""
     (tmp_path / "mlsdm").mkdir()
-    for file in (*PACKAGE.glob("*.py"), *PACKAGE.glob("*.pyi")):
+    for file in (*PACKAGE.glob("*.py"), *PACKAGE.glob("*.pyi"), *PACKAGE.glob("*.toml")):
         shutil.copy(file, tmp_path / "mlsdm")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE / "engine", tmp_path / "mlsdm" / "engine", ignore=ignored)

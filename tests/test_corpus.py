@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlsdm import citing
 from mlsdm.errors import DataError
 from mlsdm.streams.corpus import corpus, corpus_path, read_corpus
 
@@ -97,3 +98,9 @@ def test_reading_twice_gives_the_same(folder):
     for one, other in zip(read_corpus(path, 0), read_corpus(path, 0), strict=True):
         np.testing.assert_array_equal(one.texts, other.texts)
         np.testing.assert_array_equal(one.toxic, other.toxic)
+
+
+def test_where_the_comments_come_from_is_cited(monkeypatch):
+    monkeypatch.setattr(citing, "_used", {})
+    corpus_path()
+    assert citing.citations().keys == ("davidson2017", "wulczyn2017")

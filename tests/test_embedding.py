@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlsdm import citing
 from mlsdm.errors import DataError
 from mlsdm.streams import embedding
 from mlsdm.streams.embedding import EMBEDDING_DIM, embed
@@ -65,3 +66,9 @@ def test_only_a_sequence_of_texts_is_taken():
         embed("one text")
     with pytest.raises(DataError, match=r"must be text \(got 3 at row 1, counted from 0\)"):
         embed(["a", 3])
+
+
+def test_the_word_vectors_are_cited(monkeypatch):
+    monkeypatch.setattr(citing, "_used", {})
+    embed(["a text"])
+    assert citing.citations().keys == ("miller2024",)

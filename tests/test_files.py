@@ -239,7 +239,7 @@ def test_names_in_columns_must_exist(tmp_path):
 
 
 def test_nothing_is_scored_before_all_is_checked(tmp_path, monkeypatch):
-    monkeypatch.setitem(SCORERS, "vader", lambda texts: pytest.fail("scored"))
+    monkeypatch.setitem(SCORERS._held, "vader", lambda texts: pytest.fail("scored"))
     with pytest.raises(DataError, match="label"):
         load_stream(csv(tmp_path, "text,label\na,x\n"), scorer="vader")
 

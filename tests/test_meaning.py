@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 from making import make_notebook
+from mlflow import MlflowClient
 
 from mlsdm.errors import ParameterError
 from mlsdm.plan.meaning import check_meaning, data_file
 from mlsdm.plan.plan import load_plan
 from mlsdm.sweep.runs import run_notebooks
+from mlsdm.sweep.sweeping import run_plan
 from mlsdm.tracking import Store
 
 ROOT = Path(__file__).parent.parent
@@ -68,3 +70,44 @@ def test_a_claim_is_known_before_anything_starts(tmp_path: Path) -> None:
     check_meaning("05", {"claim": "moral.industry"}, tmp_path)
     with pytest.raises(ParameterError, match=r"^05\.claim: nothing is stated under 'moral\.ind"):
         check_meaning("05", {"claim": "moral.industri"}, tmp_path)
+
+
+OWN = """import mlsdm
+@mlsdm.moral_policy("never")
+class Never(mlsdm.MoralPolicy):
+    above: float = 1.0
+
+    @staticmethod
+    def accept(value, context, state, rule):
+        return value > rule.above
+
+params = mlsdm.EngineParams(1).replace(engine)
+result = mlsdm.simulate(params, None, [0.2, 0.5, 0.9], progress=False)
+mlsdm.record("a/accepted", float(result.accepted.sum()))
+"""
+
+
+def test_policies_are_swept_by_name_those_of_the_notebook_too(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    project = sqlite_store.project
+    make_notebook(project / "notebooks" / "05-own.ipynb", "engine: dict = {}", OWN)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "notebook: 05-own\nsweep:\n"
+        "  engine:\n"
+        "    - {moral: {policy: never}}\n"
+        "    - {moral: {policy: never, above: 0.3}}\n"
+        "    - {moral: {policy: fixed, threshold: 0.9}}\n"
+        "    - {moral: {policy: quantile, gain: 1.0}}\n"
+    )
+    outcome = run_plan(sqlite_store, project, load_plan(plan, project))
+    assert [run.status for run in outcome.runs] == ["FINISHED"] * 4
+    client = MlflowClient(tracking_uri=sqlite_store.uri)
+    made = [client.get_run(str(run.run_id)).data for run in outcome.runs]
+    assert [run.metrics["a/accepted"] for run in made] == [0, 2, 1, 2]
+
+
+def test_a_policy_that_nobody_registers_is_refused_before_it_runs(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"^n\.engine: MoralParams\.policy: 'neve' is not kno"):
+        check_meaning("n", {"engine": {"moral": {"policy": "neve"}}}, tmp_path, {"never"})

@@ -165,9 +165,11 @@ def test_bad_decisions_are_refused_and_change_nothing(decision: Any) -> None:
 
 @pytest.mark.parametrize("params", [{}, {"step": 0.1}, 0, "MoralParams"])
 def test_other_things_than_parameters_are_refused(params: Any) -> None:
-    with pytest.raises(ParameterError, match=r"MoralFilter\.params: must be MoralParams"):
+    with pytest.raises(ParameterError, match=r"MoralFilter\.params: must be MoralPolicy"):
         MoralFilter(params)
 
 
 def test_repr_shows_the_state() -> None:
-    assert repr(MoralFilter()) == "MoralFilter(threshold=0.50, acceptance_rate=0.500)"
+    assert repr(MoralFilter()) == (
+        "MoralFilter(policy='homeostatic', threshold=0.50, acceptance_rate=0.500)"
+    )

@@ -20,11 +20,17 @@ SMALL = {
     "03-real-text": {"n_comments": 300, "n_queries": 30, "n_events": 100, "n_seeds": 3},
     "04-targets": {"capacity": 500, "n_events": 500, "n_queries": 20, "n_callers": 50},
     "05-claims": {"n_seeds": 3, "n_blocks": 2, "claim": "latency.p50"},
+    "06-theory": {"shares": [0.3, 0.7], "n_runs": 3, "n_events": 500, "points": 1},
+    "07-consolidation": {"dim": 24, "n_seeds": 2, "n_events": 500, "search_points": 2},
+    "08-retrieval": {"n_rows": 60, "loads": [20, 60], "n_seeds": 2, "n_comments": 100},
+    "09-policies": {"n_comments": 1000, "n_events": 200, "n_seeds": 3, "shares": [0.2, 0.8]},
+    "10-sensitivity": {"n_base": 16, "n_events": 60, "n_pairs": 1, "n_streams": 1},
 }
 OWN = {
     "01-phase-behaviour": {"n_queries": 5},
     "02-moral-adaptation": {"shares": [0.2, 0.5], "n_events": 100, "n_seeds": 3},
     "03-real-text": {"n_queries": 10, "n_events": 100, "n_seeds": 3, "shares": [0.2, 0.5]},
+    "08-retrieval": {"n_rows": 60, "loads": [20, 60], "n_seeds": 2, "n_cues": 20},
 }
 
 
@@ -64,6 +70,26 @@ def own_data(tmp_path_factory):
     path = tmp_path_factory.mktemp("own") / "own.csv"
     frame.to_csv(path, index=False)
     return path
+
+
+@pytest.mark.parametrize("policy", ["fixed", "risk"])
+def test_the_filter_of_a_notebook_is_any_policy_by_its_name(sqlite_store, policy):
+    """One that has no target, no step and no dead band, and one that learns from labels."""
+    name, engine = "02-moral-adaptation", {"moral": {"policy": policy}}
+    found = run(sqlite_store, name, {**SMALL[name], "engine": engine})
+    homeostatic = run(sqlite_store, name, SMALL[name])
+    errors = "moral/safe_refused/share_0"
+    assert found[errors].value == 0 < homeostatic[errors].value
+    assert found["moral/off_target/share_0"].value == 0.5
+    published = "published/moral/toxic_rejection"
+    assert found[published].value == homeostatic[published].value
+
+
+@pytest.mark.parametrize("policy", ["quantile", "risk"])
+def test_the_engines_of_a_notebook_take_any_policy_by_its_name(sqlite_store, policy):
+    name, engine = "01-phase-behaviour", {"moral": {"policy": policy}}
+    found = run(sqlite_store, name, {**SMALL[name], "engine": engine})
+    assert 0 < found["phase/share_committed_default"].value < 1
 
 
 @pytest.mark.parametrize("name", OWN)

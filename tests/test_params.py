@@ -38,6 +38,7 @@ def test_defaults_are_those_of_the_specification() -> None:
             "dead_band": 0.05,
             "step": 0.05,
             "initial_rate": 0.5,
+            "policy": "homeostatic",
         },
         "rhythm": {
             "wake_duration": 8,
@@ -142,7 +143,7 @@ def test_moral_bounds_must_be_in_order() -> None:
         ({"moral": {"step": "1"}}, r"^MoralParams\.step: .*got '1'"),
         ({"moral": {"stp": 1}}, r"^MoralParams\.stp: .*'step'"),
         ({"moral": None}, r"^MoralParams: .*mapping.*None"),
-        ({"moral": RhythmParams()}, r"^EngineParams\.moral: .*MoralParams"),
+        ({"moral": RhythmParams()}, r"^EngineParams\.moral: .*MoralPolicy"),
         ({"rhythm": {"clock": "commits"}}, r"^RhythmParams\.clock: .*'event' or 'commit'"),
         ({"synapse": {"decay": [0.5, 0.1]}}, r"^SynapseParams\.decay\.2: .*required"),
         ({"synapse": {"decay": [0.5, 0.1, 0.1, 0.1]}}, r"^SynapseParams\.decay: .*3 items"),

@@ -79,6 +79,13 @@ def test_the_limit_cycle_is_the_orbit_of_average_and_threshold(runs):
         np.testing.assert_array_equal(axis.lines[0].get_xdata(), result.acceptance_rate[10:90])
 
 
+def test_without_a_dead_band_the_threshold_has_no_region_to_rest_in(runs):
+    banded = plots.limit_cycle(runs, target=0.5, dead_band=0.05).axes[0]
+    free = plots.limit_cycle(runs, target=0.5, dead_band=0.0).axes[0]
+    assert [len(axis.patches) for axis in (banded, free)] == [1, 0]
+    assert free.get_legend() is None
+
+
 def test_roc_curves_hold_curves_points_and_chance():
     stream = moral_stream(100, 0.4)
     curves = {"scorer": roc(stream.toxic, stream.moral_values)}

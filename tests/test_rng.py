@@ -32,7 +32,9 @@ def test_names_and_seeds_are_independent() -> None:
 
 def test_no_stream_has_shifted() -> None:
     """A name's place in the table is its key: these numbers must outlive every new name."""
-    assert NAMES == ("vectors", "moral", "comments", "bootstrap", "splits")
+    assert NAMES == (
+        "vectors", "moral", "comments", "bootstrap", "splits", "sensitivity", "cues",
+    )  # fmt: skip
     for place, name in enumerate(NAMES):
         sequence = np.random.SeedSequence(7, spawn_key=(place,))
         expected = np.random.default_rng(sequence).random()

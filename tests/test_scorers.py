@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import dataclasses
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -10,128 +8,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlsdm import streams
+from mlsdm.citing import citations
 from mlsdm.errors import DataError, ParameterError
 from mlsdm.streams import scorers
-from mlsdm.streams.corpus import Comments, corpus, read_corpus
+from mlsdm.streams.comments import comments
+from mlsdm.streams.corpus import corpus
 from mlsdm.streams.files import load_stream
 from mlsdm.streams.quality import auc
-from mlsdm.streams.scorers import SCORERS, classifier, scorer_label, scorer_named
+from mlsdm.streams.scorers import SCORERS, scorer, scorer_label, scorer_named
+from mlsdm.streams.trained import TRAINED, classifier
 
 ANY_TEXT = st.text(st.characters(), max_size=80)  # with lone surrogates
-WORDS = ["garden", "train", "music", "river", "lamp", "paper"]
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch):
-    """A made-up corpus in which the word "blarg" offends, and a cache of its own."""
-    monkeypatch.setenv("MLSDM_CACHE_DIR", str(tmp_path / "cache"))
-    rng = np.random.default_rng(0)
-    rows = []
-    for number in range(300):
-        words = [*rng.choice(WORDS, 4), f"number{number}"]
-        rows.append((number % 3 == 0, " ".join([*words, "blarg"] if number % 3 == 0 else words)))
-    path = tmp_path / "clean_data.csv"
-    frame = pd.DataFrame(rows, columns=["is_offensive", "text"])
-    frame.astype({"is_offensive": int}).to_csv(path, index=False)
-    return path
+def own(monkeypatch):
+    """Scorers registered in a test are gone after it."""
+    monkeypatch.setattr(SCORERS, "_held", dict(SCORERS._held))
 
 
-def load(path):
-    """Return the classifier of a file, and whether it had to be trained."""
-    trained = []
-
-    def read():
-        trained.append(path)
-        return read_corpus(path, min_rows=0)
-
-    return scorers._load_or_train(path, read), bool(trained)
+def returning(value):
+    """Return the registered scorer that returns `value` for whatever texts."""
+    scorer("mine")(lambda texts: value)
+    return scorer_named("mine")
 
 
-def parts(model):
-    report = vars(model.report) | {"calibration": model.report.calibration.to_dict()}
-    return model.weights.tobytes(), model.intercept, report
-
-
-def cache_of(path):
-    (found,) = (path.parent / "cache").iterdir()
-    return found
-
-
-def test_it_learns_the_word_that_offends(data):
-    model, _ = load(data)
-    good, bad = model.moral_values(["river music", "river blarg"])
-    assert good > 0.5 > bad
-    assert model.report.auc > 0.99
-    assert (model.report.n_train, model.report.n_held_out) == tuple(
-        len(part) for part in read_corpus(data, min_rows=0)
-    )
-
-
-def test_training_twice_and_loading_give_the_same(data):
-    first, trained = load(data)
-    assert trained
-    loaded, trained = load(data)
-    assert not trained
-    cache_of(data).unlink()
-    again, trained = load(data)
-    assert trained
-    assert parts(first) == parts(loaded) == parts(again)
-
-
-@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "text", "other", "pickle"])
-def test_a_damaged_cache_is_trained_again(data, damage, caplog):
-    first, _ = load(data)
-    cache = cache_of(data)
-    whole = cache.read_bytes()
-    if damage == "other":
-        np.savez(cache, weights=np.zeros(3))
-    elif damage == "pickle":
-        np.savez(cache, weights=np.array([{}], dtype=object))
-    else:
-        middle = len(whole) // 2
-        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-        cuts = {"empty": b"", "cut": whole[:middle], "flipped": flipped, "text": b"a text"}
-        cache.write_bytes(cuts[damage])
-    again, trained = load(data)
-    assert trained
-    assert "is damaged" in caplog.text
-    assert parts(again) == parts(first)
-    assert not load(data)[1]
-    assert cache_of(data) == cache
-
-
-def test_weights_and_values_are_rounded_so_that_machines_agree(data):
-    model, _ = load(data)
-    values = model.moral_values([*WORDS, "river blarg"])
-    for numbers in (model.weights, np.array(model.intercept), values):
-        np.testing.assert_array_equal(numbers, np.round(numbers, 6))
-
-
-def test_training_hardly_depends_on_the_last_bits_of_its_input(monkeypatch):
-    """CPUs differ in the last bits; a solver that stops early carries that far."""
-    parts = [Comments(part.texts[:5000], part.toxic[:5000]) for part in corpus()]
-    weights = scorers._train(*parts)["weights"]
-    plain = scorers._vectorizer()
-
-    class Shaken:
-        def transform(self, texts):
-            rows = plain.transform(texts)
-            rows.data *= 1 + np.random.default_rng(0).uniform(-1e-15, 1e-15, rows.nnz)
-            return rows
-
-    monkeypatch.setattr(scorers, "_vectorizer", Shaken)
-    np.testing.assert_allclose(scorers._train(*parts)["weights"], weights, rtol=0, atol=1.01e-6)
-
-
-def test_the_fingerprint_is_that_of_the_weights(data):
-    first, _ = load(data)
-    assert load(data)[0].fingerprint == first.fingerprint
-    assert len(first.fingerprint) == 8
-    moved = first.weights.copy()
-    moved[7] += 1e-6
-    assert dataclasses.replace(first, weights=moved).fingerprint != first.fingerprint
-    other = dataclasses.replace(first, intercept=first.intercept + 1e-6)
-    assert other.fingerprint != first.fingerprint
+def test_three_scorers_come_with_the_package():
+    assert list(SCORERS) == ["classifier", "characters", "vader"]
+    assert {name: SCORERS[name] for name in TRAINED} == TRAINED
+    assert streams.SCORERS is SCORERS
+    assert streams.scorer is scorer
 
 
 def test_a_record_names_the_weights_behind_the_scores():
@@ -141,57 +48,21 @@ def test_a_record_names_the_weights_behind_the_scores():
     assert f"moral values by classifier {classifier().fingerprint}, " in source
 
 
-def test_other_data_have_another_cache(data):
-    load(data)
-    data.write_text(data.read_text() + "0,one more text\n")
-    assert load(data)[1]
-    assert len(list((data.parent / "cache").iterdir())) == 2
-
-
-def test_those_who_train_at_once_do_not_harm_each_other(data):
-    with ThreadPoolExecutor(4) as pool:
-        models = [model for model, _ in pool.map(load, [data] * 8)]
-    assert all(parts(model) == parts(models[0]) for model in models)
-    assert cache_of(data).suffix == ".npz"
-    assert not load(data)[1]
-
-
-def test_a_cache_that_cannot_be_written_only_costs_time(data, monkeypatch, caplog):
-    monkeypatch.setenv("MLSDM_CACHE_DIR", str(data / "below a file"))
-    assert load(data)[1]
-    assert "cannot be written" in caplog.text
-
-
-def test_the_real_classifier_tells_held_out_comments_apart():
-    report = classifier().report
-    assert report.auc_low < report.auc < report.auc_high
-    assert report.auc_low > 0.975
-    assert report.auc_high - report.auc_low < 0.01
-    assert report.brier < 0.045
-    assert report.calibration_error < 0.03
-    assert report.n_held_out == 30_000
-
+def test_vader_is_above_chance_below_the_classifier_and_cited():
     _, held_out = corpus()
-    values = SCORERS["classifier"](held_out.texts[:2000].tolist())
-    assert auc(held_out.toxic[:2000], values) == pytest.approx(report.auc, abs=0.015)
-
-
-def test_vader_is_above_chance_and_below_the_classifier():
-    _, held_out = corpus()
-    values = SCORERS["vader"](held_out.texts[:1000].tolist())
+    values = scorer_named("vader")(held_out.texts[:1000].tolist())
     assert 0.6 < auc(held_out.toxic[:1000], values) < 0.9
-    assert SCORERS["vader"](["", "I love this, it is great", "this is horrible"]) == pytest.approx(
-        [0.5, 0.93, 0.23], abs=0.02
-    )
+    assert "hutto2014" in citations().keys
+    texts = ["", "I love this, it is great", "this is horrible"]
+    np.testing.assert_allclose(SCORERS["vader"](texts), [0.5, 0.93, 0.23], atol=0.02)
 
 
 @given(st.lists(ANY_TEXT, max_size=5))
-@pytest.mark.parametrize("name", SCORERS)
-def test_every_text_has_a_moral_value_of_its_own(name, texts):
-    values = SCORERS[name](texts)
+@pytest.mark.parametrize("name", ["classifier", "vader"])
+def test_a_named_scorer_returns_what_is_registered(name, texts):
+    values = scorer_named(name)(texts)
     assert values.dtype == np.float64
-    assert values.shape == (len(texts),)
-    assert ((values >= 0) & (values <= 1)).all()
+    np.testing.assert_array_equal(values, SCORERS[name](texts))
     alone = [SCORERS[name]([text])[0] for text in texts]
     np.testing.assert_allclose(values, alone, rtol=0, atol=1e-12)
 
@@ -199,23 +70,134 @@ def test_every_text_has_a_moral_value_of_its_own(name, texts):
 @pytest.mark.parametrize("name", SCORERS)
 def test_what_is_no_sequence_of_texts_is_refused(name):
     with pytest.raises(DataError, match="a sequence of texts"):
-        SCORERS[name]("one text")
+        scorer_named(name)("one text")
     with pytest.raises(DataError, match=r"must be text \(got None at row 1"):
-        SCORERS[name](["a", None])
+        scorer_named(name)(["a", None])
 
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
     with pytest.raises(DataError, match=r"vaderSentiment: is not installed; pip install mlsdm"):
         scorers._analyzer.__wrapped__()
-    monkeypatch.setitem(sys.modules, "sklearn.feature_extraction.text", None)
-    with pytest.raises(DataError, match=r"scikit-learn: is not installed; pip install mlsdm"):
-        scorers._vectorizer.__wrapped__()
 
 
 def test_an_unknown_scorer_is_refused_with_the_nearest_name():
-    assert scorer_named("vader") is SCORERS["vader"]
-    with pytest.raises(
-        ParameterError, match=r"'clasifier' is not known; did you mean 'classifier'"
-    ):
-        scorer_named("clasifier")
+    for ask in (scorer_named, scorer_label):
+        with pytest.raises(
+            ParameterError, match=r"scorer: 'clasifier' is not known; did you mean 'classifier'"
+        ):
+            ask("clasifier")
+
+
+@pytest.mark.usefixtures("own")
+def test_an_own_scorer_is_used_like_ours():
+    @scorer("length")
+    def length(texts):
+        return [1 / (1 + len(text)) for text in texts]
+
+    assert length(["abc"]) == [0.25]  # the function stays as it is
+    stream = load_stream(pd.DataFrame({"text": ["", "abc"]}), scorer="length")
+    np.testing.assert_array_equal(stream.moral_values, [1.0, 0.25])
+    assert stream.scorer == "length"
+    assert "moral values by length, " in stream.source
+    drawn = comments(9, np.random.default_rng(0), scorer="length", embed=False)
+    np.testing.assert_array_equal(drawn.moral_values, length(drawn.texts))
+    assert drawn.source.endswith("scorer=length")
+
+
+@pytest.mark.usefixtures("own")
+def test_the_same_name_again_replaces_but_none_of_ours():
+    scorer("mine")(lambda texts: np.zeros(len(texts)))
+    scorer("mine")(lambda texts: np.ones(len(texts)))
+    assert scorer_named("mine")(["a"]) == [1.0]
+    assert scorer_label("mine") == "mine"  # no fingerprint of what was not trained here
+    with pytest.raises(ParameterError, match="'classifier' comes with mlsdm, choose another name"):
+        scorer("classifier")(lambda texts: np.ones(len(texts)))
+    SCORERS.add("ours", TRAINED["classifier"])
+    assert scorer_label("ours") == f"ours {classifier().fingerprint}"
+
+
+@pytest.mark.usefixtures("own")
+def test_a_scorer_that_changes_its_texts_changes_a_copy():
+    @scorer("emptying")
+    def emptying(texts):
+        values = [0.5] * len(texts)
+        texts.clear()
+        return values
+
+    texts = ["a", "b"]
+    np.testing.assert_array_equal(scorer_named("emptying")(texts), [0.5, 0.5])
+    assert texts == ["a", "b"]
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    "value",
+    [[0, 1], (0.0, 1.0), np.array([0, 1], np.float32), pd.Series([0.0, 1.0], index=[5, 3])],
+    ids=["list", "tuple", "float32", "Series"],
+)
+def test_numbers_of_any_kind_are_taken(value):
+    found = returning(value)(["a", "b"])
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, [0.0, 1.0])
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([0.5], r"must return one number per text \(got float64 of shape \(1,\) for 2 texts\)"),
+        (0.5, r"\(got float64 of shape \(\) for 2 texts\)"),
+        (None, r"\(got object of shape \(\) for 2 texts\)"),
+        ([[0.5], [0.5]], r"\(got float64 of shape \(2, 1\) for 2 texts\)"),
+        ([[0.5], 0.5], r"must return one number per text"),
+        (["0.5", "1"], r"\(got <U3 of shape \(2,\) for 2 texts\)"),
+        ([True, False], r"\(got bool of shape \(2,\) for 2 texts\)"),
+        ([0.5, None], r"\(got object of shape \(2,\) for 2 texts\)"),
+        ([0.5, 1j], r"\(got complex128 of shape \(2,\) for 2 texts\)"),
+    ],
+)
+def test_what_is_not_one_number_per_text_is_refused(value, said):
+    with pytest.raises(DataError, match=rf"^scorer 'mine': .*{said}"):
+        returning(value)(["a", "b"])
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), float("inf"), -5e-324])
+def test_a_number_outside_the_range_is_refused_with_its_row(value):
+    score = returning([0.5, value])
+    with pytest.raises(DataError) as refused:
+        score(["a", "b"])
+    assert str(refused.value) == (
+        "moral value by scorer 'mine': must be a number in [0, 1] "
+        f"(got {value!r} at row 1, counted from 0)"
+    )
+
+
+@pytest.mark.usefixtures("own")
+def test_what_is_no_function_or_has_no_name_is_refused():
+    with pytest.raises(ParameterError, match=r"scorer 'mine': must be a function of texts \(got 7"):
+        scorer("mine")(7)
+    assert "mine" not in SCORERS
+    SCORERS.add("module", sys)  # as an entry point may
+    with pytest.raises(ParameterError, match="scorer 'module': must be a function of texts"):
+        scorer_named("module")
+    with pytest.raises(ParameterError, match=r'as in @scorer\("name"\)'):
+        scorer(lambda texts: texts)
+    for name in (7, "", " "):
+        with pytest.raises(ParameterError, match="scorer: must have a text as its name"):
+            scorer(name)(len)
+
+
+def test_an_installed_package_adds_a_scorer(tmp_path, monkeypatch):
+    (tmp_path / "fair.py").write_text("def score(texts):\n    return [0.25 for _ in texts]\n")
+    (tmp_path / "fair-1.0.dist-info").mkdir()
+    points = tmp_path / "fair-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[mlsdm.scorers]\nfair = fair:score\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(SCORERS, "_held", dict(SCORERS._held))
+    assert list(SCORERS)[-1] == "fair"
+    np.testing.assert_array_equal(scorer_named("fair")(["a", "b"]), [0.25, 0.25])
+    assert scorer_label("fair") == "fair"
+    with pytest.raises(ParameterError, match="did you mean 'fair'"):
+        scorer_named("fairr")

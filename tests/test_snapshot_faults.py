@@ -70,7 +70,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     ):
         path.write_bytes(content)
         refused(path, "is not a snapshot of an engine")
-        path.write_bytes(b"mlsdm snapshot 1\n" + content)
+        path.write_bytes(b"mlsdm snapshot 2\n" + content)
         refused(path, "is cut short or altered")
 
 
@@ -83,7 +83,7 @@ def parts(whole: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(header), arrays
 
 
-def joined(header: dict[str, Any], arrays: bytes, version: str = "1") -> bytes:
+def joined(header: dict[str, Any], arrays: bytes, version: str = "2") -> bytes:
     return signed(f"mlsdm snapshot {version}\n{json.dumps(header)}\n".encode() + arrays)
 
 
@@ -120,11 +120,11 @@ def test_what_cannot_be_is_refused_though_the_digest_fits(case: str, tmp_path: P
 def test_other_formats_are_refused_though_the_digest_fits(tmp_path: Path) -> None:
     path = tmp_path / "it"
     header, arrays = parts(lived(SMALL, 20).save(path).read_bytes())
-    for version in ("2", "0", "1.5", ""):
+    for version in ("1", "0", "2.5", ""):
         path.write_bytes(joined(header, arrays, version))
-        refused(path, f"has version {version!r} of the format, and this mlsdm reads version 1")
+        refused(path, f"has version {version!r} of the format, and this mlsdm reads version 2")
     for line in (b"", b"{", b"[]", b"{}", b"\xff", b"[" * 10**5, b"9" * 5000):
-        path.write_bytes(signed(b"mlsdm snapshot 1\n" + line + b"\n" + arrays))
+        path.write_bytes(signed(b"mlsdm snapshot 2\n" + line + b"\n" + arrays))
         refused(path, "has a header that is not of this format")
     for changed in (arrays[:-1], arrays + b"\0", b""):
         path.write_bytes(joined(header, changed))

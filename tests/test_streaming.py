@@ -169,7 +169,7 @@ def test_a_bad_chunk_is_named(chunks: list[Any], message: str) -> None:
         ({}, r"simulate\.moral_values: must be given, or chunks .* \(got neither\)"),
         ({"moral_values": [0.5], "chunks": []}, r"simulate\.moral_values: .* \(got both\)"),
         ({"vectors": VECTORS, "chunks": []}, r"simulate\.vectors: must be None"),
-        ({"chunks": 5}, r"simulate\.chunks: must be an iterable of pairs \(got 5\)"),
+        ({"chunks": 5}, r"simulate\.chunks: must be an iterable of tuples \(got 5\)"),
         ({"moral_values": [0.5], "every": 0}, r"simulate\.every: .* at least 1 \(got 0\)"),
         ({"moral_values": [0.5], "every": True}, r"simulate\.every: .* \(got True\)"),
         ({"chunks": [], "n_events": -1}, r"simulate\.n_events: .* at least 0 \(got -1\)"),

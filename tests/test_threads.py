@@ -15,7 +15,7 @@ from support import related_vectors, state_bytes
 from together import LONG, together
 
 from mlsdm import CognitiveController, EngineParams, LatticeParams, simulate
-from mlsdm.engine.rules import events, guard, recall
+from mlsdm.engine.rules import events, guard, layout, recall
 from mlsdm.engine.sharing import SharedLock
 
 
@@ -210,6 +210,7 @@ def test_compiled_parts_let_other_threads_run() -> None:
     rules, states, _, vectors, rows, codes = engine._memory
     size, query, values = engine.lattice.size, np.ones(64, np.float32), np.full(300_000, 0.5)
     room = [np.empty(len(values), kind) for kind in ("i1", "i1", "f8", "f8")]
+    known = (values, np.empty(0), np.empty(0, np.int8), layout.new_pending(0))
     counts, wide = np.zeros(4, np.int64), np.float32(1.0)
     short, best = np.empty(64, np.int16), (np.empty(5), np.empty(5, np.int64))
     calls: dict[str, Callable[[], object]] = {
@@ -217,7 +218,7 @@ def test_compiled_parts_let_other_threads_run() -> None:
         "retrieve": lambda: recall.scan(
             size, vectors, rows, codes, query, short, wide, wide, *best
         ),
-        "simulate": lambda: events.run_filter(rules, states.copy(), values, *room, counts),
+        "simulate": lambda: events.run_filter(rules, states.copy(), *known, *room, counts),
         "nothing": lambda: sum(range(30_000)),
     }
     for call in calls.values():

@@ -1,12 +1,31 @@
-from . import compare, metrics, plots, published, recall, significance, statistics, tables
+from . import (
+    compare,
+    forgetting,
+    metrics,
+    moderation,
+    plots,
+    published,
+    recall,
+    retrieval,
+    sensitivity,
+    significance,
+    statistics,
+    tables,
+    theory,
+)
 
 __all__ = [
     "compare",
+    "forgetting",
     "metrics",
+    "moderation",
     "plots",
     "published",
     "recall",
+    "retrieval",
+    "sensitivity",
     "significance",
     "statistics",
     "tables",
+    "theory",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mlsdm.citing import cites
 from mlsdm.engine.lattice import Recall
 from mlsdm.engine.result import Result
 from mlsdm.engine.rules.layout import ASLEEP
@@ -76,18 +77,21 @@ def period(threshold: Floats) -> float:
     return float("nan")
 
 
+@cites("mlsdm")
 def drift(threshold: Floats) -> float:
     """Return min(1, std(θ) / 0.3) over the thresholds after each event (MLSDM v1.2)."""
     threshold = _thresholds("drift", threshold)
     return min(1.0, float(np.std(threshold)) / 0.3)
 
 
+@cites("mlsdm")
 def convergence(threshold: Floats) -> float:
     """Return max(0, 1 - |mean of the last 50 thresholds - 0.5|) (MLSDM v1.2)."""
     threshold = _thresholds("convergence", threshold)
     return max(0.0, 1.0 - abs(float(np.mean(threshold[-50:])) - 0.5))
 
 
+@cites("mlsdm")
 def safety_score(rejection: float, drift: float, convergence: float, refused: float) -> float:
     """Return the mean of rejection, 1 - drift, convergence and 1 - false positives (MLSDM v1.2)."""
     return (rejection + (1.0 - drift) + convergence + (1.0 - refused)) / 4.0
@@ -120,6 +124,7 @@ def phase_separation(first: NDArray[np.float32], second: NDArray[np.float32]) ->
     return float(np.clip((1.0 - cosine) / 2.0, 0.0, 1.0))
 
 
+@cites("mlsdm")
 def overall_coherence(
     consistency: float, coherence: float, separation: float, stability: float
 ) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mlsdm.analysis.interval import Interval
 from mlsdm.analysis.statistics import as_level, finite_values
 from mlsdm.checks import as_generator, as_whole
+from mlsdm.citing import cites
 from mlsdm.errors import ParameterError
 
 __all__ = [
@@ -52,6 +53,7 @@ def seeds_needed(tests: int = 1, level: float = 0.95) -> int:
     return 1 + math.ceil(math.log2(tests / most) - 1e-9)
 
 
+@cites("fisher1935", "phipson2010")
 def sign_flip(differences: ArrayLike, rng: np.random.Generator, resamples: int = 9999) -> float:
     """Return the two-sided p-value of a mean difference, by flipping the signs of differences.
 
@@ -97,6 +99,7 @@ def sign_flip(differences: ArrayLike, rng: np.random.Generator, resamples: int =
     return float(found.pvalue)
 
 
+@cites("holm1979")
 def holm(p_values: ArrayLike) -> Floats:
     """Return p-values adjusted for a family of tests, in the order given.
 
@@ -123,6 +126,7 @@ def holm(p_values: ArrayLike) -> Floats:
     return np.minimum(adjusted, 1.0)
 
 
+@cites("lakens2013")
 def effect_size(differences: ArrayLike) -> float:
     """Return Cohen's d_z: the mean difference over the standard deviation of the differences.
 
@@ -145,6 +149,7 @@ def effect_size(differences: ArrayLike) -> float:
     return float(values.mean() / values.std(ddof=1))
 
 
+@cites("wilson1927")
 def paired_improvement(differences: ArrayLike, level: float = 0.95) -> Interval:
     """Return the probability that a difference is positive, ties counted half.
 
@@ -171,6 +176,7 @@ def paired_improvement(differences: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(share, max(0.0, centre - reach), min(1.0, centre + reach), n)
 
 
+@cites("agarwal2021", "newcombe2006")
 def improvement(values: ArrayLike, baseline: ArrayLike, level: float = 0.95) -> Interval:
     """Return the probability that a value is larger than one of the baseline, ties counted half.
 

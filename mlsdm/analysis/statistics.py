@@ -6,6 +6,7 @@ import math
 import statistics
 import warnings
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlsdm.analysis.interval import Interval
 from mlsdm.checks import as_generator, as_whole
+from mlsdm.citing import cites
 from mlsdm.errors import ParameterError, nearest
 
 __all__ = ["Interval", "Statistic", "interval", "mean_interval", "pick", "summarise"]
@@ -23,6 +25,7 @@ STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 ENOUGH = 30  # seeds for a bootstrap of the mean
 
 
+@cites("agarwal2021")
 def _iqm(values: NDArray[np.float64], axis: int = -1) -> Any:
     from scipy import stats
 
@@ -96,7 +99,7 @@ def interval(
 
 def as_level(name: str, level: float) -> float:
     """Return a confidence level, or refuse it in the name of `name`."""
-    if not 0.0 < level < 1.0:
+    if not isinstance(level, Real) or not 0.0 < level < 1.0:
         raise ParameterError(f"{name}: must lie in (0, 1) (got {level!r})")
     return level
 
@@ -123,6 +126,7 @@ def _student(values: NDArray[np.float64], level: float) -> Interval:
     return Interval(mean, float(low), float(high), len(numbers))
 
 
+@cites("efron1987")
 def _bootstrap(
     values: NDArray[np.float64],
     rng: np.random.Generator,

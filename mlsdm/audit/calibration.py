@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlsdm.audit.measured import Floats, Measured, Sample, Samples
 from mlsdm.engine.lattice import LatticeParams, PhaseEntangledLatticeMemory
-from mlsdm.engine.moral import MoralFilter, MoralParams
+from mlsdm.engine.moral import MoralFilter
+from mlsdm.engine.policies import MoralParams
 from mlsdm.rng import generator
 
 __all__ = ["thresholds", "tolerances"]

@@ -11,8 +11,9 @@ import numpy as np
 
 from mlsdm.audit.engines import PUBLISHED
 from mlsdm.audit.measured import Measured, Sample, repeated
-from mlsdm.engine.controller import CognitiveController, Outcome
+from mlsdm.engine.controller import CognitiveController
 from mlsdm.engine.lattice import LatticeParams, PhaseEntangledLatticeMemory
+from mlsdm.engine.outcome import Outcome
 from mlsdm.engine.params import EngineParams
 from mlsdm.errors import ParameterError
 from mlsdm.rng import generator

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlsdm.engine.controller import Reason
+from mlsdm.engine.outcome import Reason
 from mlsdm.engine.params import EngineParams
+from mlsdm.engine.policies import as_homeostatic
 from mlsdm.engine.rhythm import Phase
 from mlsdm.errors import RunError
 
@@ -44,7 +45,8 @@ class Transcription:
 
     def __init__(self, params: EngineParams) -> None:
         self.params = params
-        moral, capacity = params.moral, params.lattice.capacity
+        self.moral = moral = as_homeostatic("Transcription.moral", params.moral)
+        capacity = params.lattice.capacity
         self.threshold = min(max(moral.initial_threshold, moral.min_threshold), moral.max_threshold)
         self.rate = moral.initial_rate
         self.phase: Phase = "wake"
@@ -77,7 +79,7 @@ class Transcription:
 
     def decide(self, value: float) -> Reason:
         """Accept or refuse by the threshold, then adapt it; return what becomes of the event."""
-        moral = self.params.moral
+        moral = self.moral
         accepted = value >= moral.max_threshold or (
             value >= moral.min_threshold and value >= self.threshold
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import psutil
@@ -13,6 +13,7 @@ from mlsdm.checks import as_path
 from mlsdm.display import html_table, short
 from mlsdm.engine import integrity, snapshot
 from mlsdm.engine.inputs import (
+    as_context,
     as_moral_value,
     as_params,
     as_row,
@@ -22,57 +23,19 @@ from mlsdm.engine.inputs import (
 )
 from mlsdm.engine.integrity import Integrity, Repair
 from mlsdm.engine.lattice import PhaseEntangledLatticeMemory, Recall
-from mlsdm.engine.moral import MoralFilter
+from mlsdm.engine.moral import MoralFilter, as_learnt
+from mlsdm.engine.outcome import REASONS, Outcome
 from mlsdm.engine.params import EngineParams
-from mlsdm.engine.rhythm import PHASES, CognitiveRhythm, Phase
-from mlsdm.engine.rules import events, layout
+from mlsdm.engine.rhythm import PHASES, CognitiveRhythm
+from mlsdm.engine.rules import copies, events, layout
+from mlsdm.engine.rules.policy import tell
 from mlsdm.engine.synapse import MultiLevelSynapticMemory
 from mlsdm.errors import ParameterError, RunError
 
-__all__ = ["REASONS", "CognitiveController", "Outcome", "Reason"]
-
-Reason = Literal["committed", "moral", "sleep", "emergency"]
-REASONS: tuple[Reason, ...] = ("committed", "moral", "sleep")  # by the code of the rules
+__all__ = ["CognitiveController"]
 
 _FLOAT32 = np.dtype(np.float32)
 _EVENT = "CognitiveController.process_event"
-
-
-class Outcome(NamedTuple):
-    """What became of one event, and the engine's state after it.
-
-    Parameters
-    ----------
-    event
-        Number of the event, from 0; an event answered in an emergency takes none.
-    accepted
-        The moral filter's decision (an event accepted asleep is still not stored).
-    reason
-        ``"committed"``, or why not: ``"moral"``, ``"sleep"`` or ``"emergency"``.
-    phase
-        ``"wake"`` or ``"sleep"``, after the event.
-    threshold, acceptance_rate
-        State of the moral filter after the event.
-    norms
-        Euclidean norms of the three synaptic levels.
-    lattice_size
-        Rows of the lattice in use.
-    """
-
-    event: int
-    accepted: bool
-    reason: Reason
-    phase: Phase
-    threshold: float
-    acceptance_rate: float
-    norms: tuple[float, float, float]
-    lattice_size: int
-
-    def _repr_html_(self) -> str:
-        norms = ", ".join(short(norm) for norm in self.norms)
-        return html_table(
-            "Outcome", ("of the event", "value"), list({**self._asdict(), "norms": norms}.items())
-        )
 
 
 class CognitiveController:
@@ -98,6 +61,7 @@ class CognitiveController:
         self._memory = self.lattice._memory = self.lattice._memory._replace(
             rules=self.params.rules, states=states, levels=self.synapse._levels
         )
+        self.moral._rules = self._memory.rules
         self._shape = (self.params.dim,)
         self._emergency: str | None = None
         self._restored = 0
@@ -118,7 +82,9 @@ class CognitiveController:
         """Rows that were found damaged before an event, and put right."""
         return self._restored
 
-    def process_event(self, vector: Any, moral_value: float) -> Outcome:
+    def process_event(
+        self, vector: Any, moral_value: float, context: float | None = None
+    ) -> Outcome:
         """Take one event: moral filter, rhythm, levels and lattice, in that order.
 
         Before it, the next `scrub_rows` rows of the lattice are checked. Damage is put right where
@@ -130,6 +96,9 @@ class CognitiveController:
             (dim,) real numbers of any float or integer type, finite in float32.
         moral_value
             A number in [0, 1]; 1 is harmless.
+        context
+            What else is known of the event, in [0, 1], for policies that ask for it; by default
+            its moral value.
 
         Raises
         ------
@@ -146,21 +115,24 @@ class CognitiveController:
         else:
             row = as_row(_EVENT, vector, self.params.dim)
         value = moral_value if type(moral_value) is float else as_moral_value(_EVENT, moral_value)
-        return self._lock.writing(lambda: self._handle(vector, row, value))
+        known = value if context is None else as_context(_EVENT, context, value)
+        return self._lock.writing(lambda: self._handle(vector, row, value, known))
 
-    def _handle(self, vector: Any, row: NDArray[np.float32], value: float) -> Outcome:
+    def _handle(
+        self, vector: Any, row: NDArray[np.float32], value: float, context: float
+    ) -> Outcome:
         """Take one event, given in float32 too, under the lock."""
         if self._emergency is not None or self.params.max_process_bytes is not None:
             _check(vector, row, value)
             self._emergency = self._emergency or self._over_process_limit()
         if self._emergency is not None:
             return self._stopped()
-        done = events.process(*self._memory, row, value)
+        done = events.process(*self._memory, row, value, context)
         if done[0] == events.DAMAGED:
             self._emergency = self._put_right()
             if self._emergency is not None:
                 return self._stopped()
-            done = events.process(*self._memory, row, value)
+            done = events.process(*self._memory, row, value, context)
         code, count, phase, threshold, rate, norm1, norm2, norm3, size = done
         if code < 0:
             _check(vector, row, value)
@@ -177,6 +149,38 @@ class CognitiveController:
             (norm1, norm2, norm3),
             size,
         )
+
+    def learn(
+        self, accepted: bool, toxic: bool, moral_value: float, context: float | None = None
+    ) -> None:
+        """Tell the policy what an event truly was, as soon as that is known.
+
+        Parameters
+        ----------
+        accepted
+            What was decided, as its `Outcome` says.
+        toxic
+            What it truly was.
+        moral_value, context
+            Those of the event.
+
+        Raises
+        ------
+        ParameterError
+            When an argument is not allowed, in an emergency too; the state is then what it was.
+        """
+        owner = "CognitiveController.learn"
+        learnt = as_learnt(owner, accepted, toxic, moral_value, context)
+
+        def told() -> None:
+            rules, states = self._memory.rules, self._memory.states
+            if self._emergency is None and not (copies.agree(rules) and copies.agree(states)):
+                self._emergency = self._put_right()
+            if self._emergency is None:
+                tell(rules, states, *learnt)
+                copies.keep(states)
+
+        self._lock.writing(told)
 
     def retrieve_context(self, query: Any, top_k: int | None = None) -> list[Recall]:
         """Return what the lattice holds in the current phase nearest to the query, best first.

@@ -14,11 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlsdm.checks import as_whole
-from mlsdm.engine.inputs import as_values, check_numbers
+from mlsdm.engine.inputs import as_contexts, as_labels, as_values, check_numbers
 from mlsdm.engine.params import EngineParams
 from mlsdm.engine.result import Result, Totals
 from mlsdm.engine.rules import events, layout
-from mlsdm.engine.simulation import Engine, as_simulated, slices
+from mlsdm.engine.simulation import (
+    MOST_DELAY,
+    Engine,
+    Events,
+    as_simulated,
+    check_told,
+    slices,
+)
 from mlsdm.engine.trace import Trace
 from mlsdm.errors import ParameterError
 
@@ -26,9 +33,6 @@ __all__ = ["simulate_many"]
 
 _OWNER = "simulate_many"
 _AT_ONCE = 2**22  # events of filters in one compiled call, which Ctrl-C waits for
-
-Pair = tuple[Any, NDArray[np.float64]]
-"""Vectors (n, dim) of whatever real type, or None, and moral values (n,)."""
 
 T = TypeVar("T")
 
@@ -38,7 +42,10 @@ def simulate_many(
     vectors: Any = None,
     moral_values: Any = None,
     *,
-    stream: Callable[[Any], tuple[Any, Any]] | None = None,
+    context: Any = None,
+    labels: Any = None,
+    delay: int = 0,
+    stream: Callable[[Any], tuple[Any, ...]] | None = None,
     seeds: int | Iterable[Any] | None = None,
     workers: int | None = None,
 ) -> Result:
@@ -53,11 +60,15 @@ def simulate_many(
         the rhythm alone.
     moral_values
         (n,) for all engines, or (runs, n); the result holds the very array, if it is float64.
+    context, labels
+        (n,) for all engines, or (runs, n), as `simulate` takes them.
+    delay
+        After how many more events a policy is told a label.
     stream, seeds
-        In place of both: ``stream(seed)`` returns the (vectors, moral_values) of one run, for each
-        of the seeds, or for 0, 1, … where their count is given. It is
-        called in this thread, one run after another; there are only as many streams with vectors at
-        once as there are threads, and one more.
+        In place of all these but the delay: ``stream(seed)`` returns the (vectors, moral_values),
+        or (vectors, moral_values, context, labels), of one run, for each of the seeds, or for
+        0, 1, … where their count is given. It is called in this thread, one run after another;
+        there are only as many streams with vectors at once as there are threads, and one more.
     workers
         Threads; by default as many as Numba may use (``NUMBA_NUM_THREADS``, else all cores). The
         result does not depend on it.
@@ -77,9 +88,9 @@ def simulate_many(
         raise ParameterError(
             f"{_OWNER}.moral_values: must be given, or a stream and seeds in its place"
         )
-    if vectors is not None and stream is not None:
+    if stream is not None and any(given is not None for given in (vectors, context, labels)):
         raise ParameterError(
-            f"{_OWNER}.vectors: must be None where a stream is given (got {type(vectors).__name__})"
+            f"{_OWNER}.vectors: must be None where a stream is given, as context and labels must"
         )
     if stream is not None and not callable(stream):
         raise ParameterError(f"{_OWNER}.stream: must be a function of a seed (got {stream!r})")
@@ -90,46 +101,67 @@ def simulate_many(
     if workers is None:
         workers = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     threads = as_whole(f"{_OWNER}.workers", workers, 1)
+    delay = as_whole(f"{_OWNER}.delay", delay, 0, MOST_DELAY)
     engines: list[Any] = list(params) if isinstance(params, (list, tuple)) else [params]
     held: NDArray[np.float64] | None = None
     if stream is not None and seeds is not None:
         given = list(seeds)
         runs = max(len(engines), len(given))
-        source = _alike(map(stream, _each("seeds", given, runs)))
+        source = _alike(_checked(map(stream, _each("seeds", given, runs))))
     else:
         held = np.atleast_2d(_numbers(as_values(_OWNER, moral_values, fleet=True)))
-        tables = _tables(vectors)
-        runs = max(len(engines), len(held), len(tables))
-        values = _each("moral_values", held, runs)
-        source = _alike(zip(_each("vectors", tables, runs), values, strict=True))
+        parts: tuple[Any, ...] = (
+            _tables(vectors),
+            held,
+            np.atleast_2d(as_contexts(_OWNER, context, held)),
+            np.atleast_2d(as_labels(_OWNER, labels, held)),
+        )
+        runs = max(len(engines), *(len(part) for part in parts))
+        names = ("vectors", "moral_values", "context", "labels")
+        each_part = [_each(name, part, runs) for name, part in zip(names, parts, strict=True)]
+        source = _alike(map(Events, *each_part))
     each = _each("params", engines, runs)
     for run, one in enumerate(each):
         as_simulated(f"{_OWNER}.runs[{run}]", one)
-    first = table, numbers = next(source)
-    if table is not None:
-        trace, totals = _engines(each, chain([first], source), held, len(numbers), threads)
+    first = next(source)
+    n = len(first.values)
+    check_told(_OWNER, each, first.contexts.size == n, first.labels.size == n)
+    delay = min(delay, len(first.values))  # what is told after the end is not told
+    if first.vectors is not None:
+        streams = chain([first], source)
+        trace, totals = _engines(each, streams, held, len(first.values), delay, threads)
     else:
         if held is None:
-            held = np.stack([numbers, *(more for _, more in source)])
-        trace, totals = _filters(engines, held, runs, threads)
+            columns = zip(*[first[1:], *(more[1:] for more in source)], strict=True)
+            values, contexts, known = (np.stack(column) for column in columns)
+        else:
+            values, contexts, known = parts[1:]
+        trace, totals = _filters(engines, values, contexts, known, runs, delay, threads)
     return Result(tuple(each), *trace, None, totals)
 
 
 def _filters(
-    engines: list[EngineParams], values: NDArray[np.float64], runs: int, threads: int
+    engines: list[EngineParams],
+    values: NDArray[np.float64],
+    contexts: NDArray[np.float64],
+    labels: NDArray[np.int8],
+    runs: int,
+    delay: int,
+    threads: int,
 ) -> tuple[Trace, tuple[Totals, ...]]:
-    """Run filters and rhythms; engines and values are one for all runs, or one for each."""
+    """Run filters and rhythms; engines and events are one for all runs, or one for each."""
     rules = np.empty(len(engines), layout.RULE)
     states = np.empty((runs, layout.COPIES), layout.STATE)
     for i, one in enumerate(engines):
         rules[i], states[i :: len(engines)] = one.rules[0], one.initial_state
+    known = (values, contexts, labels, layout.new_pending(delay, runs))
     counts = np.zeros((runs, 4), np.int64)
     trace = Trace.empty((runs, values.shape[1]), False)
     step = max(1, min(-(-runs // (4 * threads)), _AT_ONCE // max(1, values.shape[1])))
 
     def run_some(first: int) -> None:
         last = min(first + step, runs)
-        run = events.run_filters(rules, states, values, *trace[1:5], counts, first, last)
+        run = events.run_filters(rules, states, *known, *trace[1:5], counts, first, last)
         if run < last:
             done = int(counts[run, :-1].sum())
             check_numbers(f"{_OWNER}.runs[{run}]", values[run % len(values)], done)
@@ -141,23 +173,26 @@ def _filters(
 
 def _engines(
     each: list[EngineParams],
-    source: Iterable[Pair],
+    source: Iterable[Events],
     held: NDArray[np.float64] | None,
     n_events: int,
+    delay: int,
     threads: int,
 ) -> tuple[Trace, tuple[Totals, ...]]:
     """Run whole engines, as many at once as there are threads."""
     trace = Trace.empty((len(each), n_events), True)
     stopped = Event()
 
-    def run_one(run: int, pair: Pair) -> Totals:
-        engine = Engine(f"{_OWNER}.runs[{run}]", each[run], True)
-        for rows, values in slices(engine.owner, each[run], *pair):
+    def run_one(run: int, given: Events) -> Totals:
+        engine = Engine(f"{_OWNER}.runs[{run}]", each[run], True, delay)
+        known = (p if p.size == n_events else None for p in (given.contexts, given.labels))
+        for piece in slices(engine.owner, each[run], given.vectors, given.values, *known):
             if not stopped.is_set():
                 done = engine.totals.events
-                engine.take(done, rows, values, trace.part((run, slice(done, done + len(values)))))
+                room = trace.part((run, slice(done, done + len(piece.values))))
+                engine.take(done, piece, piece.values, room)
         if held is None:
-            trace.moral_values[run] = pair[1]
+            trace.moral_values[run] = given.values
         return engine.totals
 
     totals = _worked(run_one, enumerate(source), threads, stopped)
@@ -191,26 +226,41 @@ def _worked(
     return done
 
 
-def _alike(pairs: Iterable[Any]) -> Iterator[Pair]:
+def _checked(streams: Iterable[Any]) -> Iterator[Events]:
+    """Return what a function of a seed returned, as events."""
+    for run, given in enumerate(streams):
+        if not isinstance(given, tuple) or len(given) not in (2, 4):
+            raise ParameterError(
+                f"{_OWNER}.stream: must return a pair (vectors, moral_values), or with context and "
+                f"labels (got {type(given).__name__})"
+            )
+        owner, (vectors, values) = f"{_OWNER}.runs[{run}]", given[:2]
+        context, labels = given[2:] or (None, None)
+        values = _numbers(as_values(owner, values))
+        yield Events(
+            vectors, values, as_contexts(owner, context, values), as_labels(owner, labels, values)
+        )
+
+
+def _alike(streams: Iterable[Events]) -> Iterator[Events]:
     """Return the streams of the runs as they come, if all are of one kind and length."""
-    first: Pair | None = None
-    for run, pair in enumerate(pairs):
-        if not isinstance(pair, tuple) or len(pair) != 2:
+    first: Events | None = None
+    for run, given in enumerate(streams):
+        first, owner = first or given, f"{_OWNER}.runs[{run}]"
+        if len(given.values) != len(first.values):
             raise ParameterError(
-                f"{_OWNER}.stream: must return a pair (vectors, moral_values) "
-                f"(got {type(pair).__name__})"
+                f"{owner}.moral_values: must hold {len(first.values)} events, as run 0 does "
+                f"(got {len(given.values)})"
             )
-        owner = f"{_OWNER}.runs[{run}]"
-        vectors, values = pair[0], _numbers(as_values(owner, pair[1]))
-        first = first or (vectors, values)
-        if len(values) != len(first[1]):
-            raise ParameterError(
-                f"{owner}.moral_values: must hold {len(first[1])} events, as run 0 does "
-                f"(got {len(values)})"
-            )
-        if (vectors is None) != (first[0] is None):
-            raise ParameterError(f"{owner}.vectors: must be given for all runs, or for none")
-        yield vectors, values
+        given_here = (
+            ("vectors", given.vectors is not None, first.vectors is not None),
+            ("context", given.contexts.size, first.contexts.size),
+            ("labels", given.labels.size, first.labels.size),
+        )
+        for name, here, there in given_here:
+            if here != there:
+                raise ParameterError(f"{owner}.{name}: must be given for all runs, or for none")
+        yield given
 
 
 def _numbers(values: NDArray[Any]) -> NDArray[np.float64]:

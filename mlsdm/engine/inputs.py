@@ -14,9 +14,9 @@ from mlsdm.engine.rules import bits
 from mlsdm.errors import ParameterError
 
 __all__ = [
-    "MOST_DIMENSIONS", "as_dim", "as_distance", "as_fraction", "as_matrix", "as_moral_value",
-    "as_params", "as_row", "as_rows", "as_table", "as_values", "as_vector", "check_finite",
-    "check_fits", "check_numbers",
+    "MOST_DIMENSIONS", "as_context", "as_contexts", "as_dim", "as_distance", "as_fraction",
+    "as_labels", "as_matrix", "as_moral_value", "as_params", "as_row", "as_rows", "as_table",
+    "as_values", "as_vector", "check_finite", "check_fits", "check_numbers", "check_shares",
 ]  # fmt: skip
 
 P = TypeVar("P")
@@ -59,13 +59,22 @@ def as_moral_value(owner: str, value: Any) -> float:
     return as_fraction(f"{owner}.moral_value", value)
 
 
-def _real_array(name: str, values: Any) -> NDArray[Any]:
+def as_context(owner: str, context: Any, value: float) -> float:
+    """Return one context as a float in [0, 1], by default the moral value, or refuse it."""
+    return value if context is None else as_fraction(f"{owner}.context", context)
+
+
+def _array(name: str, values: Any) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         raise ParameterError(f"{name}: must not be a masked array (got one)")
     try:
-        array = np.asarray(values)
+        return np.asarray(values)
     except ValueError as error:  # ragged nested lists
         raise ParameterError(f"{name}: must be a regular array of real numbers ({error})") from None
+
+
+def _real_array(name: str, values: Any) -> NDArray[Any]:
+    array = _array(name, values)
     if array.dtype.kind not in "fiu":
         raise ParameterError(
             f"{name}: must hold real numbers of a float or integer type (got dtype {array.dtype})"
@@ -73,9 +82,11 @@ def _real_array(name: str, values: Any) -> NDArray[Any]:
     return array
 
 
-def as_values(owner: str, values: Any, fleet: bool = False) -> NDArray[Any]:
+def as_values(
+    owner: str, values: Any, fleet: bool = False, field: str = "moral_values"
+) -> NDArray[Any]:
     """Return moral values (n,), of a fleet also (runs, n), of any real type, or refuse them."""
-    name = f"{owner}.moral_values"
+    name = f"{owner}.{field}"
     array = _real_array(name, values)
     if array.ndim != 1 and not (fleet and array.ndim == 2):
         more = ", or two, (runs, events)" if fleet else ""
@@ -83,6 +94,55 @@ def as_values(owner: str, values: Any, fleet: bool = False) -> NDArray[Any]:
             f"{name}: must have one dimension, (events,){more} (got shape {array.shape})"
         )
     return array
+
+
+def as_contexts(owner: str, contexts: Any, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return contexts, one for each moral value, or none at all; or refuse them."""
+    name = f"{owner}.context"
+    if contexts is None:
+        return np.empty((*values.shape[:-1], 0))
+    array = _real_array(name, contexts)
+    if not _is_beside(array, values):
+        raise ParameterError(
+            f"{name}: must hold one number per moral value, {values.shape[-1]} "
+            f"(got shape {array.shape})"
+        )
+    check_shares(name, array)
+    return np.require(array, np.float64, ["C", "A", "W"])
+
+
+def as_labels(owner: str, labels: Any, values: NDArray[Any]) -> NDArray[np.int8]:
+    """Return labels, one for each moral value, or none at all; or refuse them."""
+    name = f"{owner}.labels"
+    if labels is None:
+        return np.empty((*values.shape[:-1], 0), np.int8)
+    array = _array(name, labels)
+    if not (array.dtype.kind in "biu" or array.size == 0) or not _is_beside(array, values):
+        raise ParameterError(
+            f"{name}: must hold one bool, or -1, 0 or 1, per moral value, {values.shape[-1]} "
+            f"(got {array.dtype} of shape {array.shape})"
+        )
+    _check_each(name, array, (array >= -1) & (array <= 1), "-1 (unknown), 0 (safe) or 1 (toxic)")
+    return np.require(array, np.int8, ["C", "A", "W"])
+
+
+def _is_beside(array: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Return whether there is one for each moral value: of all runs, or of each."""
+    return 1 <= array.ndim <= values.ndim and array.shape[-1] == values.shape[-1]
+
+
+def check_shares(name: str, array: NDArray[Any]) -> None:
+    """Refuse numbers that are not all in [0, 1], naming the first."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN is invalid
+        inside = (array >= 0.0) & (array <= 1.0)
+    _check_each(name, array, inside, "a number in [0, 1]")
+
+
+def _check_each(name: str, array: NDArray[Any], fits: NDArray[np.bool_], allowed: str) -> None:
+    if not fits.all():
+        place = tuple(int(i) for i in np.argwhere(~fits)[0])
+        at = ", ".join(map(str, place))
+        raise ParameterError(f"{name}[{at}]: must be {allowed} (got {array[place]})")
 
 
 def check_numbers(owner: str, values: NDArray[np.float64], done: int, first: int = 0) -> None:

@@ -1,87 +1,34 @@
-"""The moral filter: an adaptive threshold that steers the share of accepted events."""
+"""The moral filter by itself: a policy, and its state."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from pydantic import model_validator
 
-from mlsdm.engine.inputs import as_moral_value, as_params
-from mlsdm.engine.rules import layout
-from mlsdm.engine.rules import moral as rules
+from mlsdm.engine.inputs import as_context, as_moral_value, as_params
+from mlsdm.engine.policies import MoralParams, MoralPolicy, as_homeostatic
+from mlsdm.engine.rules import copies, layout
+from mlsdm.engine.rules.policy import ask, tell
 from mlsdm.errors import ParameterError
-from mlsdm.parameters import Parameters, Share, parameters
 
-__all__ = ["MoralFilter", "MoralParams"]
-
-
-@parameters
-class MoralParams(Parameters):
-    """Parameters of the moral filter, all dimensionless (values: MLSDM v1.2).
-
-    Parameters
-    ----------
-    initial_threshold
-        Threshold before the first event, clipped to the bounds.
-    min_threshold, max_threshold
-        Bounds of the threshold; below the lower one every event is refused, from the upper one on
-        every event is accepted.
-    smoothing
-        Weight of the newest decision in the acceptance average.
-    target_rate
-        Acceptance average that the threshold steers to.
-    dead_band
-        Deviation from the target up to which the threshold rests.
-    step
-        Move of the threshold per event.
-    initial_rate
-        Acceptance average before the first event.
-    """
-
-    initial_threshold: Share = 0.50
-    min_threshold: Share = 0.30
-    max_threshold: Share = 0.90
-    smoothing: Share = 0.1
-    target_rate: Share = 0.5
-    dead_band: Share = 0.05
-    step: Share = 0.05
-    initial_rate: Share = 0.5
-
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> MoralParams:
-        if self.min_threshold > self.max_threshold:
-            raise ParameterError(
-                f"MoralParams.min_threshold: must be at most max_threshold = {self.max_threshold} "
-                f"(got {self.min_threshold})"
-            )
-        return self
-
-    @property
-    def rule(self) -> dict[str, Any]:
-        """The constants that the compiled rules read, by name."""
-        return {
-            "low": self.min_threshold,
-            "high": self.max_threshold,
-            "smoothing": self.smoothing,
-            "target": self.target_rate,
-            "dead_band": self.dead_band,
-            "step": self.step,
-        }
-
-    @property
-    def initial_state(self) -> dict[str, Any]:
-        """The threshold and the acceptance average before the first event, by name."""
-        threshold = min(max(self.initial_threshold, self.min_threshold), self.max_threshold)
-        return {"threshold": threshold, "rate": self.initial_rate}
+__all__ = ["MoralFilter", "as_learnt"]
 
 
 class MoralFilter:
-    """The moral filter by itself: ask `accept`, then tell `adapt` what was decided."""
+    """A moral filter: ask `accept`, then tell `adapt` what was decided.
 
-    def __init__(self, params: MoralParams | None = None) -> None:
+    Parameters
+    ----------
+    params
+        Its policy; by default the homeostatic one.
+    """
+
+    def __init__(self, params: MoralPolicy | None = None) -> None:
         owner = "MoralFilter"
-        self.params = MoralParams() if params is None else as_params(owner, params, MoralParams)
+        self.params: MoralPolicy = (
+            MoralParams() if params is None else as_params(owner, params, MoralPolicy)
+        )
         self._rules = layout.new_constants(**self.params.rule)
         self._states = layout.new_state(**self.params.initial_state)
 
@@ -95,36 +42,100 @@ class MoralFilter:
         """The exponential average of the decisions."""
         return float(self._states["rate"][0])
 
-    def accept(self, value: float) -> bool:
+    @property
+    def memory(self) -> dict[str, float]:
+        """What else the policy keeps, by name."""
+        first = self._states[0]
+        return {name: float(first[f"memory{i}"]) for i, name in enumerate(self.params.memory)}
+
+    def accept(self, value: float, context: float | None = None) -> bool:
         """Return whether an event of this moral value in [0, 1] passes; nothing adapts.
 
+        Parameters
+        ----------
+        value
+            Moral value; 1 is harmless.
+        context
+            What else is known of the event, in [0, 1]; by default its moral value.
+
         Raises
         ------
         ParameterError
-            When the value is not a number in [0, 1].
+            When a number is not in [0, 1].
         """
-        value = as_moral_value("MoralFilter.accept", value)
-        return bool(rules.accept(value, self.threshold, self._rules[0]))
+        owner = "MoralFilter.accept"
+        value = as_moral_value(owner, value)
+        return bool(ask(self._rules, self._states, value, as_context(owner, context, value)))
 
-    def adapt(self, accepted: bool) -> None:
+    def adapt(
+        self, accepted: bool, value: float | None = None, context: float | None = None
+    ) -> None:
         """Take one decision into the average and move the threshold where it must.
 
+        Parameters
+        ----------
+        accepted
+            What was decided.
+        value, context
+            Those of the event; the homeostatic filter needs neither.
+
         Raises
         ------
         ParameterError
-            When `accepted` is not True, False, 1 or 0.
+            When `accepted` is not True, False, 1 or 0, a number is not in [0, 1], or there is no
+            value though the policy may ask for it.
         """
-        if not isinstance(accepted, (bool, int, np.bool_, np.integer)) or accepted not in (0, 1):
-            raise ParameterError(
-                f"MoralFilter.adapt.accepted: must be True or False (got {accepted!r})"
-            )
-        threshold, rate = rules.adapt(
-            self.threshold, self.acceptance_rate, bool(accepted), self._rules[0]
-        )
-        self._states["threshold"], self._states["rate"] = threshold, rate
+        if value is None:
+            as_homeostatic("MoralFilter.adapt.value: must be given, else params", self.params)
+            value = 1.0
+        self._tell(*_as_decided("MoralFilter.adapt", accepted, value, context), layout.UNKNOWN)
+
+    def learn(
+        self, accepted: bool, toxic: bool, value: float, context: float | None = None
+    ) -> None:
+        """Take into account what an event truly was, and whether it was accepted.
+
+        Parameters
+        ----------
+        accepted
+            What was decided.
+        toxic
+            What it truly was.
+        value, context
+            Those of the event.
+
+        Raises
+        ------
+        ParameterError
+            When `accepted` or `toxic` is not True, False, 1 or 0, or a number is not in [0, 1].
+        """
+        self._tell(*as_learnt("MoralFilter.learn", accepted, toxic, value, context))
+
+    def _tell(self, value: float, context: float, accepted: bool, label: int) -> None:
+        tell(self._rules, self._states, value, context, accepted, label)
+        copies.keep(self._states)  # those of a whole engine are held against their copies
 
     def __repr__(self) -> str:
         return (
-            f"MoralFilter(threshold={self.threshold:.2f}, "
+            f"MoralFilter(policy={self.params.policy!r}, threshold={self.threshold:.2f}, "
             f"acceptance_rate={self.acceptance_rate:.3f})"
         )
+
+
+def as_learnt(
+    owner: str, accepted: Any, toxic: Any, value: Any, context: Any
+) -> tuple[float, float, bool, int]:
+    """Return an event with its decision and its label as the rules take them, or refuse it."""
+    decided = _as_decided(owner, accepted, value, context)
+    return (*decided, int(_as_bool(f"{owner}.toxic", toxic)))
+
+
+def _as_decided(owner: str, accepted: Any, value: Any, context: Any) -> tuple[float, float, bool]:
+    decided, value = _as_bool(f"{owner}.accepted", accepted), as_moral_value(owner, value)
+    return value, as_context(owner, context, value), decided
+
+
+def _as_bool(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, int, np.bool_, np.integer)) or value not in (0, 1):
+        raise ParameterError(f"{name}: must be True or False (got {value!r})")
+    return bool(value)

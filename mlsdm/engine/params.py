@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, InstanceOf, field_validator, model_validator
 
 from mlsdm.engine.inputs import MOST_DIMENSIONS
 from mlsdm.engine.lattice import LatticeParams
-from mlsdm.engine.moral import MoralParams
+from mlsdm.engine.policies import MoralParams, MoralPolicy
 from mlsdm.engine.rhythm import RhythmParams
 from mlsdm.engine.rules import layout
 from mlsdm.engine.synapse import SynapseParams
@@ -35,8 +35,10 @@ class EngineParams(Parameters):
     dim
         Dimension of the event vectors, up to 32,767: from there on what a flipped bit was could not
         be told.
-    moral, rhythm, synapse, lattice
-        Parameters of the four parts.
+    moral
+        The policy of the moral filter, with its parameters: by default `MoralParams`.
+    rhythm, synapse, lattice
+        Parameters of the other three parts.
     max_memory_bytes
         Bound on what the engine may hold, in bytes; parameters over it are refused.
     max_process_bytes
@@ -46,12 +48,22 @@ class EngineParams(Parameters):
     """
 
     dim: Annotated[int, Field(ge=1, le=MOST_DIMENSIONS)] = 384
-    moral: MoralParams = field(default_factory=MoralParams)
+    moral: InstanceOf[MoralPolicy] = field(default_factory=MoralParams)
     rhythm: RhythmParams = field(default_factory=RhythmParams)
     synapse: SynapseParams = field(default_factory=SynapseParams)
     lattice: LatticeParams = field(default_factory=LatticeParams)
     max_memory_bytes: Count = int(1.4 * 2**30)
     max_process_bytes: Count | None = None
+
+    @field_validator("moral", mode="before")
+    @classmethod
+    def _policy(cls, given: Any) -> Any:
+        if not isinstance(given, MoralPolicy):
+            raise ParameterError(
+                "EngineParams.moral: must be a MoralPolicy, such as QuantileParams(); a policy by "
+                f"its name goes through `replace` or `from_dict` (got {given!r})"
+            )
+        return given
 
     @model_validator(mode="after")
     def _within_memory(self) -> EngineParams:
@@ -76,7 +88,7 @@ class EngineParams(Parameters):
             For an unknown name, a wrong type or a value that is not allowed.
         """
         parts = {
-            name: part.given() if isinstance(part, Parameters) else part
+            name: part.given() if name in _PUBLISHED and isinstance(part, Parameters) else part
             for name, part in changes.items()
         }
         return cls().replace(_PUBLISHED).replace({"dim": dim, **parts})

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mlsdm.checks import as_whole
 from mlsdm.display import html_table, sparkline
-from mlsdm.engine.controller import REASONS, CognitiveController
+from mlsdm.engine.controller import CognitiveController
+from mlsdm.engine.outcome import REASONS
 from mlsdm.engine.params import EngineParams
 from mlsdm.engine.rhythm import PHASES
 from mlsdm.engine.rules import layout

@@ -2,10 +2,10 @@
 
 A file holds, one after another:
 
-1. the line ``mlsdm snapshot 1``, with the version of this format;
-2. one line of JSON: `mlsdm` (version of the package), `params`, `rows` (kept rows of the lattice),
-   `emergency` (its reason, or null), `restored`, and `arrays` (name, dtype, shape and bytes of each
-   array that follows);
+1. the line ``mlsdm snapshot 2``, with the version of this format;
+2. one line of JSON: `mlsdm` (version of the package), `params`, `memory` (names of what the moral
+   policy keeps of its own), `rows` (kept rows of the lattice), `emergency` (its reason, or null),
+   `restored`, and `arrays` (name, dtype, shape and bytes of each array that follows);
 3. the bytes of the arrays: `states` (the state and its copies), `levels`, `vectors`, `rows`;
 4. the SHA-256 digest of all this, 32 bytes.
 
@@ -40,7 +40,7 @@ from mlsdm.errors import DataError, ParameterError
 
 __all__ = ["Header", "opened", "read", "write", "written"]
 
-FORMAT = 1
+FORMAT = 2
 _TITLE = b"mlsdm snapshot "
 _DIGEST = hashlib.sha256().digest_size
 _CHUNK = 2**20  # bytes hashed and written at a time: they stay in the caches
@@ -99,6 +99,7 @@ def write(file: BinaryIO, memory: Memory, params: EngineParams, **facts: Any) ->
     header = {
         "mlsdm": sys.modules["mlsdm"].__version__,
         "params": params.to_dict(),
+        "memory": params.moral.memory,
         "rows": rows,
         **facts,
         "arrays": _arrays(params, rows),
@@ -214,13 +215,16 @@ def _parsed(line: bytes) -> tuple[Header, Any]:
     try:
         content = json.loads(line)
         params = EngineParams.from_dict(content["params"])
+        memory = tuple(content["memory"])
         rows = as_whole("rows", content["rows"], 0, params.lattice.capacity)
         restored = as_whole("restored", content["restored"], 0)
         emergency, arrays = content["emergency"], content["arrays"]
-    except ParameterError as error:
+    except (ParameterError, DataError) as error:  # of an entry point that cannot be loaded
         _refuse(f"holds what is not allowed: {error}")
     except (KeyError, TypeError, ValueError, RecursionError):
         _refuse("has a header that is not of this format")
+    if memory != params.moral.memory:
+        _refuse(f"holds a policy {params.moral.policy!r} that kept {memory} in its state")
     if emergency is not None and not isinstance(emergency, str):
         _refuse("has a header that is not of this format")
     return Header(params, rows, emergency, restored), arrays

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlsdm.engine.controller import REASONS
+from mlsdm.engine.outcome import REASONS
 from mlsdm.engine.rhythm import PHASES
 from mlsdm.engine.rules import layout
 from mlsdm.errors import DataError, ParameterError

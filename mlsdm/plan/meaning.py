@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mlsdm.errors import ParameterError, nearest
@@ -18,8 +18,15 @@ def data_file(values: Mapping[str, object], project: Path) -> Path | None:
     return project / data if isinstance(data, str) and data else None
 
 
-def check_meaning(owner: str, values: Mapping[str, object], project: Path) -> None:
+def check_meaning(
+    owner: str,
+    values: Mapping[str, object],
+    project: Path,
+    policies: Collection[str] = (),
+) -> None:
     """Refuse an ``engine`` that is none, a ``data`` that names no file, an unknown ``claim``.
+
+    Of `policies`, those that the notebook itself registers, only the kernel knows the parameters.
 
     Raises
     ------
@@ -37,7 +44,12 @@ def check_meaning(owner: str, values: Mapping[str, object], project: Path) -> No
     engine = values.get("engine")
     if isinstance(engine, Mapping) and engine:
         from mlsdm.engine.params import EngineParams
+        from mlsdm.engine.policies import POLICIES
 
+        moral = engine.get("moral")
+        name = moral.get("policy") if isinstance(moral, Mapping) else None
+        if isinstance(name, str) and name in policies and name not in POLICIES:
+            engine = {part: value for part, value in engine.items() if part != "moral"}
         try:
             EngineParams().replace(engine)
         except ParameterError as error:

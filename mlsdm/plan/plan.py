@@ -86,7 +86,7 @@ class _Planner:
         """Refuse a value that the notebook does not take; each one is looked at once."""
         if (name, repr(value)) not in self.valid:
             self.schema.validate({name: value})
-            check_meaning(self.schema.notebook, {name: value}, self.project)
+            check_meaning(self.schema.notebook, {name: value}, self.project, self.schema.policies)
             self.valid.add((name, repr(value)))
 
     def check_at(self, place: Place, name: str, value: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import tokenize
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -19,6 +20,7 @@ from mlsdm.plan.parameter import Parameter, Range
 __all__ = ["Schema", "read_schema"]
 
 TAG = "parameters"
+_REGISTERED = re.compile(r"""moral_policy\(\s*["']([^"']+)["']""")
 _SCALARS: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "dict": dict}
 _LISTS: dict[str, Any] = {"int": list[int], "float": list[float], "str": list[str]}
 _TYPES = "int, float, str, bool, dict, list[int], list[float], list[str], Literal[...], or X | None"
@@ -81,10 +83,14 @@ def _declared(statement: ast.stmt, comments: Mapping[int, str]) -> Parameter | N
 
 @dataclass(frozen=True)
 class Schema:
-    """The parameters of one notebook, in the order of its cell."""
+    """The parameters of one notebook, in the order of its cell.
+
+    `policies` are the names of the policies that the notebook itself registers.
+    """
 
     notebook: str
     parameters: dict[str, Parameter]
+    policies: frozenset[str] = frozenset()
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -159,6 +165,7 @@ def read_schema(notebook: Path) -> Schema:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         tagged = [cell for cell in cells if TAG in cell["metadata"].get("tags", [])]
         sources = ["".join(cell["source"]) for cell in tagged]
+        code = "".join("".join(c["source"]) for c in cells if c.get("cell_type") == "code")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{notebook}: is not a notebook that can be read ({error})") from None
     if len(sources) > 1:
@@ -183,4 +190,4 @@ def read_schema(notebook: Path) -> Schema:
         problem = error.msg if isinstance(error, SyntaxError) else error
         where = f"line {line} of the parameters cell"
         raise DataError(f"{notebook.name}: {where}: {problem}") from None
-    return Schema(notebook.stem, parameters)
+    return Schema(notebook.stem, parameters, frozenset(_REGISTERED.findall(code)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlsdm.checks import as_generator, as_whole
+from mlsdm.citing import cites
 from mlsdm.engine.inputs import as_fraction
 from mlsdm.errors import ParameterError
 from mlsdm.streams.corpus import PACKAGE, corpus, corpus_version
@@ -22,15 +23,17 @@ def _at_most(wanted: int, kind: str, available: int) -> None:
         )
 
 
+@cites("davidson2017", "wulczyn2017")
 def comments(
     n: int,
     rng: np.random.Generator,
     *,
     scorer: str = "classifier",
+    context: str | None = None,
     toxic_share: float | None = None,
     embed: bool = True,
 ) -> Stream:
-    """Return `n` human-labelled comments that the classifier was not trained on.
+    """Return `n` human-labelled comments that no trained scorer has seen.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ def comments(
         Draws the comments and their order.
     scorer
         Who gives the moral values: a name in `SCORERS`.
+    context
+        Who gives the context, a second opinion for policies that ask for one: a name in `SCORERS`.
     toxic_share
         Share of toxic comments in [0, 1], met to the nearest comment; None draws from all
         held-out comments alike, of which a fifth is toxic.
@@ -57,6 +62,7 @@ def comments(
     if toxic_share is not None:
         toxic_share = as_fraction("comments.toxic_share", toxic_share)
     score = scorer_named(scorer)
+    second = None if context is None else scorer_named(context)
 
     _, held_out = corpus()
     if toxic_share is None:
@@ -73,12 +79,14 @@ def comments(
 
     texts = held_out.texts[rows].tolist()
     share = "" if toxic_share is None else f", toxic_share={toxic_share:g}"
+    also = "" if context is None else f", context={scorer_label(context)}"
     drawn_from = f"{PACKAGE} {corpus_version()}, held-out comments"
     return Stream(
         moral_values=score(texts),
         vectors=embed_texts(texts) if embed else None,
         toxic=held_out.toxic[rows],
         texts=texts,
-        source=f"{drawn_from}, n={n}{share}, scorer={scorer_label(scorer)}",
+        source=f"{drawn_from}, n={n}{share}, scorer={scorer_label(scorer)}{also}",
         scorer=scorer,
+        context=None if second is None else second(texts),
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlsdm.citing import cites
 from mlsdm.errors import DataError
 from mlsdm.streams.texts import text_extra
 
@@ -55,6 +56,7 @@ def corpus_version() -> str:
         return importlib.metadata.version(PACKAGE)
 
 
+@cites("davidson2017", "wulczyn2017")
 def corpus_path() -> Path:
     """Return the path of the corpus; nothing of its package is imported, which would unpickle.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlsdm.citing import cites
 from mlsdm.streams.texts import as_texts, text_extra
 
 __all__ = ["EMBEDDING_DIM", "embed"]
@@ -32,6 +33,7 @@ def _model() -> Any:
     return wordllama.WordLlama.load(cache_dir=folder, dim=EMBEDDING_DIM, disable_download=True)
 
 
+@cites("miller2024")
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     """Return one (256,) float32 vector a text: unit length, or zero for an empty text.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlsdm.checks import as_whole
+from mlsdm.citing import cites
 from mlsdm.engine.inputs import as_dim, as_fraction
 from mlsdm.streams.stream import Stream
 
@@ -23,6 +24,7 @@ def _legacy(owner: str, seed: int) -> np.random.RandomState:
     return np.random.RandomState(as_whole(f"{owner}.seed", seed, 0, 2**32 - 1))
 
 
+@cites("mlsdm")
 def moral_stream(n: int, toxic_share: float, seed: int = PUBLISHED_SEED) -> Stream:
     """Return toxic (value below 0.4) and safe (above 0.6) events, shuffled; values only.
 
@@ -55,6 +57,7 @@ def moral_stream(n: int, toxic_share: float, seed: int = PUBLISHED_SEED) -> Stre
     )
 
 
+@cites("mlsdm")
 def rhythm_stream(n: int, dim: int = 384, seed: int = PUBLISHED_SEED) -> Stream:
     """Return n unit vectors scattered about three centroids in turn, all of moral value 0.8.
 

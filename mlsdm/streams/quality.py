@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mlsdm.checks import as_whole
+from mlsdm.citing import cites
 from mlsdm.errors import DataError, ParameterError
 from mlsdm.streams.fields import as_unit_numbers
 
@@ -115,6 +116,7 @@ def auc(toxic: ArrayLike, moral_values: ArrayLike) -> float:
     return float(_share_below(bad, safe).mean())
 
 
+@cites("delong1988")
 def auc_interval(
     toxic: ArrayLike, moral_values: ArrayLike, level: float = 0.95
 ) -> tuple[float, float]:

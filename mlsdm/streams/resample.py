@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mlsdm.checks import as_generator, as_whole
 from mlsdm.engine.inputs import as_fraction
-from mlsdm.errors import DataError
+from mlsdm.errors import DataError, ParameterError
 from mlsdm.streams.stream import Stream
 
-__all__ = ["resample"]
+__all__ = ["follow", "resample"]
 
 
 def resample(stream: Stream, n: int, toxic_share: float | None, rng: np.random.Generator) -> Stream:
@@ -41,19 +42,62 @@ def resample(stream: Stream, n: int, toxic_share: float | None, rng: np.random.G
         picked = rng.integers(len(stream), size=n)
     else:
         n_toxic = round(n * as_fraction("resample.toxic_share", toxic_share))
-        labels = stream.need_toxic()
-        drawn = []
-        for wanted, kind, count in ((True, "toxic", n_toxic), (False, "safe", n - n_toxic)):
-            among = np.flatnonzero(labels == wanted)
-            if count and not among.size:
-                raise DataError(f"Stream.toxic: no {kind} event to draw from in {stream.source}")
-            drawn.append(rng.choice(among, size=count) if count else among[:0])
-        picked = rng.permutation(np.concatenate(drawn))
+        picked = rng.permutation(_drawn(stream, np.arange(n) < n_toxic, rng))
+    return _picked(stream, picked)
+
+
+def follow(stream: Stream, toxic: ArrayLike, rng: np.random.Generator) -> Stream:
+    """Return an event drawn with replacement for each label, in the order of the labels.
+
+    So a course of toxic shares, such as `adversary.bursts` has, is followed with the events of
+    another stream.
+
+    Parameters
+    ----------
+    stream
+        Where to draw from.
+    toxic
+        (n,) bool.
+    rng
+        Draws the events.
+
+    Raises
+    ------
+    ParameterError
+        When the labels are no bools in one dimension.
+    DataError
+        When the stream has no labels, or no event of a class that is asked for.
+    """
+    labels, rng = np.asarray(toxic), as_generator("follow.rng", rng)
+    if labels.dtype != np.bool_ or labels.ndim != 1:
+        raise ParameterError(
+            f"follow.toxic: must be bools (events,) (got {labels.dtype} of shape {labels.shape})"
+        )
+    return _picked(stream, _drawn(stream, labels, rng))
+
+
+def _drawn(
+    stream: Stream, labels: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the place of an event of its class for each label."""
+    have, picked = stream.need_toxic(), np.empty(len(labels), np.int64)
+    for wanted, kind in ((True, "toxic"), (False, "safe")):
+        among, here = np.flatnonzero(have == wanted), labels == wanted
+        if here.any() and not among.size:
+            raise DataError(f"Stream.toxic: no {kind} event to draw from in {stream.source}")
+        if here.any():
+            picked[here] = rng.choice(among, size=int(here.sum()))
+    return picked
+
+
+def _picked(stream: Stream, places: NDArray[np.int64]) -> Stream:
+    """Return the events at these places."""
     return Stream(
-        moral_values=stream.moral_values[picked],
-        vectors=None if stream.vectors is None else stream.vectors[picked],
-        toxic=None if stream.toxic is None else stream.toxic[picked],
-        texts=None if stream.texts is None else [stream.texts[i] for i in picked],
-        source=f"{n} events drawn from {stream.source}",
+        moral_values=stream.moral_values[places],
+        vectors=None if stream.vectors is None else stream.vectors[places],
+        toxic=None if stream.toxic is None else stream.toxic[places],
+        texts=None if stream.texts is None else [stream.texts[i] for i in places],
+        source=f"{len(places)} events drawn from {stream.source}",
         scorer=stream.scorer,
+        context=None if stream.context is None else stream.context[places],
     )

@@ -33,6 +33,9 @@ class Stream:
         One line that says where the events come from; it goes into a run's record.
     scorer
         Name of the scorer that gave the moral values; None where they were given.
+    context
+        (n,) float64 in [0, 1]: what else is known of each event, such as a second scorer's moral
+        values, for policies that ask for it; or None.
 
     Raises
     ------
@@ -46,9 +49,10 @@ class Stream:
     texts: list[str] | None = field(default=None, repr=False)
     source: str = ""
     scorer: str | None = None
+    context: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("vectors", "toxic", "texts"):
+        for name in ("vectors", "toxic", "texts", "context"):
             part = getattr(self, name)
             if part is not None and len(part) != len(self):
                 raise DataError(
@@ -92,7 +96,7 @@ class Stream:
     def _part(self, events: slice) -> Stream:
         parts: dict[str, Any] = {
             name: None if (part := getattr(self, name)) is None else part[events]
-            for name in ("moral_values", "vectors", "toxic", "texts")
+            for name in ("moral_values", "vectors", "toxic", "texts", "context")
         }
         return replace(self, **parts)
 

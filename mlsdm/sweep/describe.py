@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from mlsdm.analysis.tables import MARKUP
 from mlsdm.display import named, short
+from mlsdm.errors import DataError, ParameterError
 from mlsdm.evidence import VERDICTS
 from mlsdm.record import artifact_path
 from mlsdm.sweep.check import Row, counted
@@ -67,7 +68,10 @@ def preset_of(parameters: Mapping[str, object]) -> str:
         return "default"
     from mlsdm.engine.params import EngineParams
 
-    engine, default = EngineParams().replace(given), EngineParams()
+    try:
+        engine, default = EngineParams().replace(given), EngineParams()
+    except (ParameterError, DataError):  # with a policy that only its notebook knows
+        return "custom"
     for name, preset in (("default", default), ("published", EngineParams.published())):
         if engine.differing(preset).keys() <= {"dim"}:
             return name

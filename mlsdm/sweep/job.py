@@ -146,7 +146,7 @@ class Source:
                 raise ParameterError(
                     f"{self.stem}.{name}: must hold nothing but Unicode text (got {value!r})"
                 ) from None
-        check_meaning(self.stem, full, self.project)
+        check_meaning(self.stem, full, self.project, self.schema.policies)
         file = data_file(full, self.project)
         if file is not None and file not in self.digests:
             self.digests[file] = file_sha256("data", file)

@@ -1,9 +1,20 @@
+from .adversary import attack_course, worst_by_share, worst_by_target
 from .claims import VERDICTS, claim_distribution, claim_strip
 from .forest import forest
+from .forgetting import (
+    forgetting_curves,
+    lifetime_by_size,
+    lifetime_by_threshold,
+    lifetime_trade_off,
+)
 from .latency import latency_distribution
 from .memory import interval_bars, lattice_rows, level_norms, phase_timeline, recall_by_phase
 from .moral import error_rates, errors_plane, limit_cycle, roc_curves, threshold_band, trade_off
+from .policies import margins, policy_planes, regret_curves
+from .retrieval import noise_limits, recall_curves, tolerance_curves
+from .sensitivity import index_bars, index_map
 from .style import BLUE, CYCLE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, STYLE, svg
+from .theory import by_parameter, theory_beside_simulation, threshold_law
 
 __all__ = [
     "BLUE",
@@ -16,20 +27,38 @@ __all__ = [
     "SKY",
     "STYLE",
     "VERDICTS",
+    "attack_course",
+    "by_parameter",
     "claim_distribution",
     "claim_strip",
     "error_rates",
     "errors_plane",
     "forest",
+    "forgetting_curves",
+    "index_bars",
+    "index_map",
     "interval_bars",
     "latency_distribution",
     "lattice_rows",
     "level_norms",
+    "lifetime_by_size",
+    "lifetime_by_threshold",
+    "lifetime_trade_off",
     "limit_cycle",
+    "margins",
+    "noise_limits",
     "phase_timeline",
+    "policy_planes",
     "recall_by_phase",
+    "recall_curves",
+    "regret_curves",
     "roc_curves",
     "svg",
+    "theory_beside_simulation",
     "threshold_band",
+    "threshold_law",
+    "tolerance_curves",
     "trade_off",
+    "worst_by_share",
+    "worst_by_target",
 ]

@@ -70,7 +70,8 @@ def limit_cycle(
     results
         Runs by name, one panel each.
     target, dead_band
-        The moral filter's, drawn as the region where the threshold rests.
+        The moral filter's, drawn as the region where the threshold rests; where the dead band is
+        0 there is none.
     start, stop
         Events to show; where a run is shorter, the second half of it.
     """
@@ -79,12 +80,14 @@ def limit_cycle(
     )
     for axis, (name, result) in zip(axes[0], results.items(), strict=True):
         rest = (target - dead_band, target + dead_band)
-        axis.axvspan(*rest, color=GREY, alpha=0.25, label="threshold rests")
+        if dead_band:
+            axis.axvspan(*rest, color=GREY, alpha=0.25, label="threshold rests")
         shown = slice(min(start, len(result) // 2), stop)
         axis.plot(result.acceptance_rate[shown], result.threshold[shown], color=BLUE, lw=0.6)
         axis.set(title=name, xlabel="acceptance average r")
     axes[0, 0].set_ylabel("threshold θ")
-    axes[0, 0].legend(loc="lower right")
+    if dead_band:
+        axes[0, 0].legend(loc="lower right")
     return figure
 
 

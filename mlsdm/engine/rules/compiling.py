@@ -17,7 +17,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Numba's cache looks at the file of the compiled function only. A rule that is called from another
-# file could change without its callers being compiled anew: so all files of this folder count.
+# file could change without its callers being compiled anew: so all files of this folder count too.
 _STAMP = hashlib.sha256(
     b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
 ).digest()
@@ -26,8 +26,10 @@ _STAMP = hashlib.sha256(
 def _compiled(function: F, **options: Any) -> F:
     try:
         made = njit(cache=True, **options)(function)
-        made._cache._cache_file._source_stamp = _STAMP
-    except (RuntimeError, AttributeError):  # no folder can be written, or Numba is told not to
+        own = Path(function.__code__.co_filename).read_bytes()
+        made._cache._cache_file._source_stamp = hashlib.sha256(_STAMP + own).digest()
+    # No folder can be written, there is no file, or Numba is told not to.
+    except (RuntimeError, AttributeError, OSError):
         made = njit(**options)(function)
     return cast(F, made)
 

@@ -12,8 +12,19 @@ from mlsdm.engine.rules.compiling import compiled
 from mlsdm.engine.rules.copies import keep
 from mlsdm.engine.rules.guard import scrub
 from mlsdm.engine.rules.lattice import entangle, replay
-from mlsdm.engine.rules.layout import ASLEEP, AWAKE, COMMITTED, MORAL, SLEEP, Constants, Rows, State
+from mlsdm.engine.rules.layout import (
+    ASLEEP,
+    AWAKE,
+    COMMITTED,
+    MORAL,
+    SLEEP,
+    Constants,
+    Pending,
+    Rows,
+    State,
+)  # fmt: skip
 from mlsdm.engine.rules.moral import accept, adapt
+from mlsdm.engine.rules.policy import judge, teach
 from mlsdm.engine.rules.recall import finish
 from mlsdm.engine.rules.rhythm import step
 from mlsdm.engine.rules.streaming import fence, is_far
@@ -38,14 +49,20 @@ NOT_FINITE, TOO_LARGE, BAD_VALUE, DAMAGED = -1, -2, -3, -4
 
 
 @compiled
+def outcome(accepted: bool, phase: int) -> int:
+    """Return what becomes of an event that the filter has decided about."""
+    passed = SLEEP if phase == ASLEEP else COMMITTED
+    return passed if accepted else MORAL
+
+
+@compiled
 def decide(
     threshold: float, rate: float, phase: int, value: float, rule: Any
 ) -> tuple[int, float, float]:
-    """Return what becomes of an event, and the filter's threshold and average after it."""
+    """Return what becomes of an event, and the homeostatic filter's state: all in registers."""
     accepted = accept(value, threshold, rule)
     threshold, rate = adapt(threshold, rate, accepted, rule)
-    passed = SLEEP if phase == ASLEEP else COMMITTED
-    return passed if accepted else MORAL, threshold, rate
+    return outcome(accepted, phase), threshold, rate
 
 
 @compiled
@@ -65,6 +82,7 @@ def event(
     rows: Rows,
     vector: NDArray[np.float32],
     value: float,
+    context: float,
     stream: NDArray[np.float32],
     codes: NDArray[np.int8],
     events: int,
@@ -74,9 +92,7 @@ def event(
 
     It is the last of the first `events` of the stream, whose codes are written; or of none, with 0.
     """
-    code, state.threshold, state.rate = decide(
-        state.threshold, state.rate, state.phase, value, rule
-    )
+    code = outcome(judge(rule, state, value, context), state.phase)
     if events > 0:
         codes[events - 1] = code
     written = 0
@@ -120,6 +136,7 @@ def process(
     codes: NDArray[np.int8],
     vector: NDArray[np.float32],
     value: float,
+    context: float,
 ) -> tuple[int, int, int, float, float, float, float, float, int]:
     """Check an event and some rows, then handle it; return its code and the state after it.
 
@@ -127,12 +144,12 @@ def process(
     """
     rule, state = rules[0], states[0]
     code = problem(rule, state, levels, vector, value)
-    if code == 0 and not scrub(rules, states, levels, vectors, rows, codes, value):
+    if code == 0 and not scrub(rules, states, levels, vectors, rows, codes, value, context):
         code = DAMAGED
     if code == 0:
         first = state.next
         code, written = event(
-            rule, state, levels, vectors, rows, vector, value, vectors, codes[0], 0, False
+            rule, state, levels, vectors, rows, vector, value, context, vectors, codes[0], 0, False
         )
         finish(vectors, rows, codes, first, written)
         if code == COMMITTED:
@@ -153,6 +170,9 @@ def run(
     rows: Rows,
     stream: NDArray[np.float32],
     values: NDArray[np.float64],
+    contexts: NDArray[np.float64],
+    labels: NDArray[np.int8],
+    pending: Pending,
     codes: NDArray[np.int8],
     phases: NDArray[np.int8],
     thresholds: NDArray[np.float64],
@@ -163,6 +183,8 @@ def run(
 ) -> tuple[int, int]:
     """Handle a stream of events and write its trace; return how many were handled, and why so far.
 
+    Contexts and labels may be empty; the context of an event is then its value.
+
     The rows, and the parity of the levels, are left to be finished at the end of the stream.
     """
     rule, state, far = rules[0], states[0], is_far(vectors)
@@ -170,7 +192,13 @@ def run(
         why = problem(rule, state, levels, stream[t], values[t])
         if why != 0:
             return t, why
-        event(rule, state, levels, vectors, rows, stream[t], values[t], stream, codes, t + 1, far)
+        context = contexts[t] if contexts.size > 0 else values[t]
+        event(
+            rule, state, levels, vectors, rows, stream[t], values[t], context, stream, codes,
+            t + 1, far,
+        )  # fmt: skip
+        if labels.size > 0:
+            teach(rule, state, pending, state.events - 1, values[t], context, codes[t], labels[t])
         phases[t] = state.phase
         thresholds[t], rates[t] = state.threshold, state.rate
         norms[t, 0], norms[t, 1], norms[t, 2] = state.norm1, state.norm2, state.norm3
@@ -186,6 +214,9 @@ def run_filter(
     rules: Constants,
     states: State,
     values: NDArray[np.float64],
+    contexts: NDArray[np.float64],
+    labels: NDArray[np.int8],
+    pending: Pending,
     codes: NDArray[np.int8],
     phases: NDArray[np.int8],
     thresholds: NDArray[np.float64],
@@ -197,7 +228,15 @@ def run_filter(
     threshold, rate, phase, counter = state.threshold, state.rate, state.phase, state.counter
     refused = asleep = committed = t = 0
     while t < values.size and 0.0 <= values[t] <= 1.0:
-        code, threshold, rate = decide(threshold, rate, phase, values[t], rule)
+        if rule.by_policy:
+            context = contexts[t] if contexts.size > 0 else values[t]
+            code = outcome(judge(rule, state, values[t], context), phase)
+            if labels.size > 0:
+                number = state.events + t
+                teach(rule, state, pending, number, values[t], context, code, labels[t])
+            threshold, rate = state.threshold, state.rate
+        else:
+            code, threshold, rate = decide(threshold, rate, phase, values[t], rule)
         phase, counter = tick(phase, counter, code, rule)
         codes[t], phases[t] = code, phase
         thresholds[t], rates[t] = threshold, rate
@@ -219,6 +258,9 @@ def run_filters(
     rules: Constants,
     states: NDArray[Any],
     values: NDArray[np.float64],
+    contexts: NDArray[np.float64],
+    labels: NDArray[np.int8],
+    pending: NDArray[Any],
     codes: NDArray[np.int8],
     phases: NDArray[np.int8],
     thresholds: NDArray[np.float64],
@@ -229,13 +271,15 @@ def run_filters(
 ) -> int:
     """Handle the streams of some runs of a fleet; return the first with a value refused, or `last`.
 
-    All but rules and values have a leading axis of runs; these two have it, or one for all runs.
+    All but rules and what is read of the events have a leading axis of runs; these have it, or one
+    for all runs.
     """
     for i in range(first, last):
         own = i % rules.size
         done = run_filter(
-            rules[own : own + 1], states[i], values[i % len(values)],
-            codes[i], phases[i], thresholds[i], rates[i], counts[i],
+            rules[own : own + 1], states[i],
+            values[i % len(values)], contexts[i % len(contexts)], labels[i % len(labels)],
+            pending[i], codes[i], phases[i], thresholds[i], rates[i], counts[i],
         )  # fmt: skip
         if done < values.shape[1]:
             return i

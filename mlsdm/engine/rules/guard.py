@@ -12,7 +12,7 @@ from mlsdm.engine.rules.compiling import allocating, compiled
 from mlsdm.engine.rules.copies import agree
 from mlsdm.engine.rules.lanes import norm
 from mlsdm.engine.rules.layout import AWAKE, LEVELS, Constants, Rows, State
-from mlsdm.engine.rules.moral import accept
+from mlsdm.engine.rules.policy import accepts
 from mlsdm.engine.rules.recall import derive
 
 __all__ = ["damaged", "level_whole", "mend", "mend_level", "quarantine", "scrub", "whole"]
@@ -165,6 +165,7 @@ def scrub(
     rows: Rows,
     codes: NDArray[np.int8],
     value: float,
+    context: float,
 ) -> bool:
     """Check constants, state, levels and the next few rows; return whether they are whole.
 
@@ -182,7 +183,7 @@ def scrub(
     falls_asleep = (
         state.phase == AWAKE
         and state.counter == 1
-        and (rule.on_event or accept(value, state.threshold, rule))
+        and (rule.on_event or accepts(rule, state, value, context))
     )
     if rule.replay and falls_asleep and not wake_whole(state, vectors, rows, codes):
         return False

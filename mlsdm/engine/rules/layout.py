@@ -12,20 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "ASLEEP", "AWAKE", "COMMITTED", "COPIES", "LEVELS", "MORAL", "ROW", "RULE", "SLEEP", "STATE",
-    "Constants", "Rows", "State", "new_codes", "new_constants", "new_levels", "new_rows",
-    "new_state", "new_vectors",
+    "ASLEEP", "AWAKE", "COMMITTED", "COPIES", "LEVELS", "MEMORY", "MORAL", "PENDING", "ROW", "RULE",
+    "SAFE", "SETTINGS", "SLEEP", "STATE", "TOXIC", "UNKNOWN", "Constants", "Pending", "Rows",
+    "State", "new_codes", "new_constants", "new_levels", "new_pending", "new_rows", "new_state",
+    "new_vectors",
 ]  # fmt: skip
 
 # Codes of the outcome of an event, and of the two phases.
 COMMITTED, MORAL, SLEEP = 0, 1, 2
 AWAKE, ASLEEP = 0, 1
+# Labels of an event.
+UNKNOWN, SAFE, TOXIC = -1, 0, 1
+
+SETTINGS, MEMORY = 12, 6
+"""How many numbers a policy other than the homeostatic one may have: constants, and state."""
 
 RULE = np.dtype(
     [
-        # moral filter
-        ("low", "f8"), ("high", "f8"), ("smoothing", "f8"), ("target", "f8"),
-        ("dead_band", "f8"), ("step", "f8"),
+        # moral filter; then, of another policy, its numbers and the addresses of its functions
+        ("min_threshold", "f8"), ("max_threshold", "f8"), ("smoothing", "f8"),
+        ("target_rate", "f8"), ("dead_band", "f8"), ("step", "f8"),
+        *((f"setting{i}", "f8") for i in range(SETTINGS)),
+        ("accept", "i8"), ("adapt", "i8"), ("learn", "i8"),
         # rhythm; on_event: every event is a step, not only a committed one
         ("wake_duration", "i8"), ("sleep_duration", "i8"),
         # synaptic levels, keep = 1 - decay; float32 as the levels are
@@ -35,6 +43,7 @@ RULE = np.dtype(
         # lattice; scrub: rows checked on each call
         ("wake_phase", "f4"), ("sleep_phase", "f4"), ("scrub", "i8"),
         ("on_event", "?"), ("norm_gate", "?"), ("replay", "?"),
+        ("by_policy", "?"),  # not the homeostatic one
     ],
     align=True,
 )  # fmt: skip
@@ -42,7 +51,8 @@ RULE = np.dtype(
 
 STATE = np.dtype(
     [
-        ("threshold", "f8"), ("rate", "f8"),  # moral filter
+        ("threshold", "f8"), ("rate", "f8"),  # moral filter, and what else its policy keeps
+        *((f"memory{i}", "f8") for i in range(MEMORY)),
         ("phase", "i8"), ("counter", "i8"),  # rhythm
         ("norm1", "f8"), ("norm2", "f8"), ("norm3", "f8"),  # Euclidean norms of the levels
         ("next", "i8"), ("size", "i8"),  # ring: row to be written, rows in use
@@ -67,6 +77,11 @@ ROW = np.dtype(
 )  # fmt: skip
 """What belongs to a row of the lattice, beside its vector and its compact form."""
 
+PENDING = np.dtype(
+    [("value", "f8"), ("context", "f8"), ("accepted", "?"), ("label", "i1")], align=True
+)
+"""An event whose label is still to come."""
+
 COPIES = 3
 LEVELS = 4  # three, and their parity
 LINE = 16  # float32 in a cache line
@@ -77,6 +92,8 @@ State = NDArray[Any]
 """(3,) of STATE: the first is in use, two copies tell what a flipped bit was."""
 Rows = NDArray[Any]
 """(capacity,) of ROW."""
+Pending = NDArray[Any]
+"""(delay + 1,) of PENDING, a ring."""
 
 
 def new_constants(**fields: Any) -> Constants:
@@ -115,3 +132,10 @@ def new_rows(capacity: int) -> Rows:
 def new_codes(capacity: int, dim: int) -> NDArray[np.int8]:
     """Return (capacity, dim) compact forms of zeros."""
     return np.zeros((capacity, dim), np.int8)
+
+
+def new_pending(delay: int, runs: int | None = None) -> Pending:
+    """Return (delay + 1,), of a fleet (runs, delay + 1), events of which no label is known."""
+    made = np.zeros((delay + 1,) if runs is None else (runs, delay + 1), PENDING)
+    made["label"] = UNKNOWN
+    return made
