@@ -67,7 +67,8 @@ def sent(
     contexts: NDArray[np.float64] | None = None,
     delay: int = 0,
 ) -> Fleet:
-    """Send (runs, events) to as many policies."""
+    """Send (runs, events) to as many policies; the context is by default the value."""
+    contexts = values if contexts is None else contexts
     known = np.full(values.shape, layout.UNKNOWN) if labels is None else labels
     params = [EngineParams(dim=1, moral=policy) for policy in policies]
     told: dict[str, Any] = {"context": contexts, "labels": known, "delay": delay}
