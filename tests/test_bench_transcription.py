@@ -62,7 +62,8 @@ def test_it_is_the_engine_within_rounding(behaviour: tuple[str, str, str], capac
 def test_it_is_the_engine_for_any_parameters(params: EngineParams, seed: int) -> None:
     values = np.random.default_rng(seed).random(60)
     vectors = related_vectors(60, params.dim, seed)
-    hold_together(params, vectors, values)
+    held = hold_together(params, vectors, values)
+    assert held.checksum == held.sha256()
 
 
 def test_each_row_is_written_between_two_hashes_of_all_rows(

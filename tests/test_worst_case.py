@@ -320,3 +320,11 @@ def test_a_move_to_more_states_than_there_is_room_for_is_refused(
     monkeypatch.setattr(cycles, "successors", lambda *arguments: False)
     with pytest.raises(RunError, match=r"^MoralParams\.smoothing: must move a cell"):
         attacks.Graph(options, cells)
+
+
+def test_it_shows_what_passes_at_most_and_by_the_attack() -> None:
+    found = theory.worst_case(MoralParams(smoothing=1.0), toxic_below=0.39)
+    assert found.exact
+    html = found._repr_html_()
+    assert html.count(f"{found.bound} = {found.upper:.4f}") == 2
+    assert f"{len(found.approach)}, {len(found.cycle)}" in html

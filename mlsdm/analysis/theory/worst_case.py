@@ -19,6 +19,7 @@ from mlsdm.analysis.theory.attacks import (
 )
 from mlsdm.checks import as_whole
 from mlsdm.citing import cites
+from mlsdm.display import html_table
 from mlsdm.engine.policies import MoralParams
 from mlsdm.errors import ParameterError, nearest
 from mlsdm.streams.stream import Stream
@@ -91,6 +92,15 @@ class WorstCase:
         )
         source = f"worst case: {len(self.approach)} events, then {n} times {len(self.cycle)}"
         return Stream(moral_values=values, toxic=toxic, source=source)
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, object]] = [
+            ("no stream passes more", f"{self.bound} = {self.upper:.4f}"),
+            ("the attack passes", f"{self.attained} = {self.lower:.4f}"),
+            ("of all", "events" if self.of == "events" else "toxic events"),
+            ("events before its cycle, and in it", f"{len(self.approach)}, {len(self.cycle)}"),
+        ]
+        return html_table("WorstCase", ("toxic events passed", "value"), rows)
 
     def __repr__(self) -> str:
         share = f"{self.attained}" if self.exact else f"{self.lower:.4f} to {self.upper:.4f}"
