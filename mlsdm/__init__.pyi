@@ -1,4 +1,4 @@
-from . import analysis, audit, evidence, rng, streams
+from . import analysis, audit, evidence, governed, rng, speech, streams
 from .citing import citations
 from .engine.controller import CognitiveController
 from .engine.fleet import simulate_many
@@ -23,6 +23,8 @@ from .engine.rhythm import CognitiveRhythm, RhythmParams
 from .engine.simulation import Interrupted, simulate
 from .engine.synapse import MultiLevelSynapticMemory, SynapseParams
 from .errors import DataError, MlsdmError, ParameterError, RunError
+from .governed.model import GovernedModel
+from .governed.params import GovernedParams
 from .record import record
 from .streams.stream import Stream
 
@@ -34,6 +36,8 @@ __all__ = [
     "DataError",
     "EngineParams",
     "FixedParams",
+    "GovernedModel",
+    "GovernedParams",
     "Integrity",
     "Interrupted",
     "LatticeParams",
@@ -60,11 +64,13 @@ __all__ = [
     "audit",
     "citations",
     "evidence",
+    "governed",
     "moral_policy",
     "record",
     "rng",
     "simulate",
     "simulate_many",
+    "speech",
     "streams",
 ]
 

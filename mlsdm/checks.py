@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from mlsdm.errors import ParameterError
 
-__all__ = ["as_generator", "as_path", "as_whole"]
+__all__ = ["as_generator", "as_path", "as_seconds", "as_whole"]
 
 
 def as_whole(name: str, value: Any, low: int, high: int | None = None) -> int:
@@ -20,6 +21,14 @@ def as_whole(name: str, value: Any, low: int, high: int | None = None) -> int:
         allowed = f"of at least {low}" if high is None else f"in [{low}, {high}]"
         raise ParameterError(f"{name}: must be a whole number {allowed} (got {value!r})")
     return int(value)
+
+
+def as_seconds(name: str, value: Any) -> float:
+    """Return a finite number of at least 0, or refuse it in the name of `name`."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not 0 <= value < math.inf:
+        raise ParameterError(f"{name}: must be a finite number of at least 0 (got {value!r})")
+    return float(value)
 
 
 def as_generator(name: str, value: Any) -> np.random.Generator:

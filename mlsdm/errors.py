@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from textwrap import shorten
 
-__all__ = ["DataError", "MlsdmError", "ParameterError", "RunError", "nearest"]
+__all__ = ["DataError", "MlsdmError", "ParameterError", "RunError", "in_a_line", "nearest"]
 
 
 class MlsdmError(Exception):
@@ -22,6 +24,16 @@ class DataError(MlsdmError, ValueError):
 
 class RunError(MlsdmError, RuntimeError):
     """A notebook, a store or a server did not do what was asked of it."""
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return what an error says in one short line, with its kind where it is not ours.
+
+    It may be an error whose message cannot be made.
+    """
+    line = " ".join("".join(traceback.format_exception_only(error)).split())
+    _, _, said = line.partition(": ")
+    return shorten(said if said and isinstance(error, MlsdmError) else line, 300)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

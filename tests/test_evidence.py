@@ -127,11 +127,13 @@ def test_every_claim_says_what_it_takes_to_test_it(claim: evidence.Claim) -> Non
     assert claim.setup
     assert claim.relation in ("=", "<", "<=", ">=")
     assert {type(claim.percent), type(claim.control_percent), type(claim.varies)} == {bool}
+    assert type(claim.own_data) is bool
     words = (claim.measure, claim.control, claim.holds, claim.fails)
     if claim.untestable:
         assert claim.untestable.endswith(".")
         assert not any(words)
         assert not claim.varies
+        assert not claim.own_data
     else:
         assert all(words)
         for sentence in (claim.holds, claim.fails, claim.differs):

@@ -25,6 +25,8 @@ SMALL = {
     "08-retrieval": {"n_rows": 60, "loads": [20, 60], "n_seeds": 2, "n_comments": 100},
     "09-policies": {"n_comments": 1000, "n_events": 200, "n_seeds": 3, "shares": [0.2, 0.8]},
     "10-sensitivity": {"n_base": 16, "n_events": 60, "n_pairs": 1, "n_streams": 1},
+    "11-speech": {"size": 20, "n_comments": 20, "n_articles": 10, "doses": [0.0, 1.0]},
+    "12-ablation": {"n_requests": 20, "n_seeds": 3, "length": 2, "mends": [0.5], "n_failing": 1},
 }
 OWN = {
     "01-phase-behaviour": {"n_queries": 5},

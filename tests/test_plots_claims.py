@@ -237,7 +237,7 @@ def test_the_distribution_shows_the_seeds_the_control_and_three_values():
         assert mpl.colors.to_hex(bars[0].get_facecolor()) == colour.lower()
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [
-        "50 seeds", "20 seeds of the control", "stated seed: 0.9778", "stated: 0.978",
+        "50 seeds", "20 seeds of the control", "regenerated: 0.9778", "stated: 0.978",
         "mean and interval:\n0.9 [0.88, 0.92]",
     ]  # fmt: skip
     assert [line.get_xdata()[0] for line in axis.lines] == [0.9778, 0.978, 0.88, 0.9]

@@ -34,6 +34,7 @@ def test_no_stream_has_shifted() -> None:
     """A name's place in the table is its key: these numbers must outlive every new name."""
     assert NAMES == (
         "vectors", "moral", "comments", "bootstrap", "splits", "sensitivity", "cues",
+        "requests", "answers",
     )  # fmt: skip
     for place, name in enumerate(NAMES):
         sequence = np.random.SeedSequence(7, spawn_key=(place,))

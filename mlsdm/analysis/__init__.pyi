@@ -1,4 +1,5 @@
 from . import (
+    ablation,
     compare,
     forgetting,
     metrics,
@@ -9,12 +10,14 @@ from . import (
     retrieval,
     sensitivity,
     significance,
+    speech,
     statistics,
     tables,
     theory,
 )
 
 __all__ = [
+    "ablation",
     "compare",
     "forgetting",
     "metrics",
@@ -25,6 +28,7 @@ __all__ = [
     "retrieval",
     "sensitivity",
     "significance",
+    "speech",
     "statistics",
     "tables",
     "theory",

@@ -11,6 +11,7 @@ from mlsdm.audit import calibration, memory
 from mlsdm.audit.measured import Measured, over_seeds
 from mlsdm.audit.moral import moral
 from mlsdm.audit.rhythm import rhythm
+from mlsdm.audit.speech import speech
 from mlsdm.audit.speed import speed
 from mlsdm.audit.verdict import row_of
 from mlsdm.errors import ParameterError, nearest
@@ -32,12 +33,15 @@ def measure(seeds: Sequence[int]) -> dict[str, Measured]:
     ------
     ParameterError
         When there is no seed, or one is not allowed.
+    DataError
+        When the real texts of section D are not installed.
     """
     if not len(seeds):
         raise ParameterError("measure.seeds: must hold at least one seed (got none)")
     return {
         **over_seeds(moral, seeds, PUBLISHED_SEED),
         **over_seeds(rhythm, seeds, PUBLISHED_SEED),
+        **speech(seeds),
         **memory.footprint(),
         **memory.callers(),
         **memory.allocation(),

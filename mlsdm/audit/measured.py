@@ -32,11 +32,11 @@ class Measured:
     Parameters
     ----------
     regenerated
-        The figure of the stated set-up itself.
+        The figure of the stated set-up itself, or of all data that stand in for the stated ones.
     values, control, margin
         (seeds,) of each seed, as in `Sample`.
     facts
-        Further means over seeds that an explanation may name.
+        Further numbers that an explanation may name.
     """
 
     regenerated: float

@@ -173,12 +173,10 @@ class CognitiveController:
         learnt = as_learnt(owner, accepted, toxic, moral_value, context)
 
         def told() -> None:
-            rules, states = self._memory.rules, self._memory.states
-            if self._emergency is None and not (copies.agree(rules) and copies.agree(states)):
-                self._emergency = self._put_right()
+            self._mend()
             if self._emergency is None:
-                tell(rules, states, *learnt)
-                copies.keep(states)
+                tell(self._memory.rules, self._memory.states, *learnt)
+                copies.keep(self._memory.states)
 
         self._lock.writing(told)
 
@@ -285,6 +283,12 @@ class CognitiveController:
             snapshot.read(file, header, controller._memory)
         controller._emergency, controller._restored = header.emergency, header.restored
         return controller
+
+    def _mend(self) -> None:
+        """Put the state right where its copies differ, before anything is decided by it."""
+        whole = copies.agree(self._memory.rules) and copies.agree(self._memory.states)
+        if self._emergency is None and not whole:
+            self._emergency = self._put_right()
 
     def _put_right(self) -> str | None:
         """Restore what is damaged; return what could not be, as the reason of an emergency."""

@@ -66,6 +66,8 @@ class Claim:
         not reproduced; names in braces stand for what was measured.
     varies
         Whether the number depends on the machine.
+    own_data
+        Whether it is measured on data of our choice, as the stated ones are not at hand.
     untestable
         Why nothing can be measured here; else empty.
     """
@@ -86,6 +88,7 @@ class Claim:
     fails: str = ""
     differs: str = "The stated set-up gives {regenerated}, not {stated}."
     varies: bool = False
+    own_data: bool = False
     untestable: str = ""
 
     @property

@@ -21,7 +21,7 @@ from mlsdm.sweep.recorded import RERUN
 if TYPE_CHECKING:
     from mlsdm.tracking import Found, Store
 
-__all__ = ["AUDIT", "MEANINGS", "NOTEBOOK", "Audit", "day", "read_audit"]
+__all__ = ["AUDIT", "MEANINGS", "NOTEBOOK", "OWN_DATA", "Audit", "day", "read_audit"]
 
 NOTEBOOK = "notebooks/05-claims.ipynb"
 AUDIT, AUDIT_HERE = "claims/audit", "claims/audit_of_this_machine"  # the records of the notebook
@@ -33,10 +33,14 @@ _MEANINGS = (
     "The stated set-up gives the stated figure, but the control speaks against what the figure is "
     "said to show.",
     "The stated set-up does not give the stated figure, or misses the target.",
-    "It is about texts, a study or another program that are not at hand: nothing was measured.",
+    "It is about a study or another program that are not at hand: nothing was measured.",
 )
 MEANINGS: dict[str, str] = dict(zip(VERDICTS, _MEANINGS, strict=True))
 """What each verdict means, for a reader of the report."""
+OWN_DATA = (
+    "Where the data of a stated set-up are not at hand, as with the texts of section D, real data "
+    "of our choice take their place."
+)
 
 _TEXTS = (
     "id", "section", "statement", "setup", "measure", "unit", "relation", "stated_text",

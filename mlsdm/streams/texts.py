@@ -20,6 +20,8 @@ def as_texts(texts: Iterable[object], owner: str = "texts") -> list[str]:
     """
     if isinstance(texts, str):
         raise DataError(f"{owner}: must be a sequence of texts (got the one text {texts[:40]!r})")
+    if not isinstance(texts, Iterable):
+        raise DataError(f"{owner}: must be a sequence of texts (got {texts!r})")
     plain = []
     for row, text in enumerate(texts):
         if not isinstance(text, str):

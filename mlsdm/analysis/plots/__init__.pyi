@@ -1,3 +1,4 @@
+from .ablation import outcome_strip, reduction_curves, worth_of_parts
 from .adversary import attack_course, worst_by_share, worst_by_target
 from .claims import VERDICTS, claim_distribution, claim_strip
 from .forest import forest
@@ -13,6 +14,7 @@ from .moral import error_rates, errors_plane, limit_cycle, roc_curves, threshold
 from .policies import margins, policy_planes, regret_curves
 from .retrieval import noise_limits, recall_curves, tolerance_curves
 from .sensitivity import index_bars, index_map
+from .speech import dose_curves, speech_by_kind, speech_roc, threshold_sweeps
 from .style import BLUE, CYCLE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, STYLE, svg
 from .theory import by_parameter, theory_beside_simulation, threshold_law
 
@@ -31,6 +33,7 @@ __all__ = [
     "by_parameter",
     "claim_distribution",
     "claim_strip",
+    "dose_curves",
     "error_rates",
     "errors_plane",
     "forest",
@@ -47,18 +50,24 @@ __all__ = [
     "limit_cycle",
     "margins",
     "noise_limits",
+    "outcome_strip",
     "phase_timeline",
     "policy_planes",
     "recall_by_phase",
     "recall_curves",
+    "reduction_curves",
     "regret_curves",
     "roc_curves",
+    "speech_by_kind",
+    "speech_roc",
     "svg",
     "theory_beside_simulation",
     "threshold_band",
     "threshold_law",
+    "threshold_sweeps",
     "tolerance_curves",
     "trade_off",
     "worst_by_share",
     "worst_by_target",
+    "worth_of_parts",
 ]

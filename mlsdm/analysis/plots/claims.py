@@ -127,7 +127,7 @@ def claim_distribution(
     values
         (seeds,) the figure for each seed; what is not finite is left out.
     stated, regenerated
-        The figure as stated, and as the stated seed gives it; NaN is not drawn.
+        The figure as stated, and as it is regenerated; NaN is not drawn.
     interval
         Mean of the values with its interval.
     xlabel
@@ -156,7 +156,7 @@ def claim_distribution(
             label=f"{numbers.size} {name}",
         )  # fmt: skip
     top = axis.get_ylim()[1]
-    lines = {"stated seed": (regenerated, RED, "-"), "stated": (stated, "black", "--")}
+    lines = {"regenerated": (regenerated, RED, "-"), "stated": (stated, "black", "--")}
     for name, (value, colour, style) in lines.items():
         if np.isfinite(value):
             axis.axvline(value, color=colour, lw=1.4, ls=style, label=f"{name}: {value:.4g}")
