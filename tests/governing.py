@@ -10,6 +10,8 @@ from mlsdm import CognitiveController, EngineParams
 from mlsdm.governed import CallParams, GovernedModel, GovernedParams
 
 DIM = 8
+ASLEEP = {"rhythm": {"wake_duration": 1, "sleep_duration": 1000}}
+OPEN = {"moral": {"policy": "fixed", "threshold": 0.0}}
 SENTENCE = "It is the answer to what you have asked of me."
 
 
