@@ -103,11 +103,6 @@ class PhaseEntangledLatticeMemory:
         return self._memory.size
 
     @property
-    def next_row(self) -> int:
-        """The place in the ring that is written next."""
-        return int(self._memory.states["next"][0])
-
-    @property
     def phases(self) -> NDArray[np.float32]:
         """The phases of the rows in use, by row; a copy; NaN where a row is quarantined."""
         return self._lock.reading(lambda: self._memory.rows["phase"][: self.size].copy())
