@@ -5,14 +5,12 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import closing
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
 
-from mlsdm.asking import aanswered, answered, is_coroutine_function
+from mlsdm.asking import Dialogue, aanswered, answered, is_coroutine_function
 from mlsdm.checks import as_whole
 from mlsdm.display import html_table
 from mlsdm.errors import ParameterError, RunError, in_a_line
@@ -157,20 +155,13 @@ def _step(name: str, governor: Governor, before: str) -> Generator[str, str, Ste
     try:
         done: Any = governor.govern(before)
         if isinstance(done, Generator):
-            with closing(done) as asking:
-                go_on: Callable[[], Any] = partial(next, asking)
-                while True:
-                    try:
-                        instruction = go_on()
-                    except StopIteration as stop:
-                        done = stop.value
-                        break
-                    _check_ask(instruction, tries, governor.tries)
+            with Dialogue(done) as dialogue:
+                while dialogue.asks():
+                    _check_ask(dialogue.question, tries, governor.tries)
                     tries += 1
-                    try:
-                        go_on = partial(asking.send, _as_draft((yield instruction)))
-                    except Exception as error:
-                        go_on = partial(asking.throw, error)
+                    with dialogue.answering():
+                        dialogue.answer = _as_draft((yield dialogue.question))
+                done = dialogue.result
         if not isinstance(done, Governed) or not isinstance(done.text, str):
             raise RunError(f"returned no Governed with a text (got {type(done).__name__})")
         status: Literal["kept", "changed"] = "kept" if done.text == before else "changed"
