@@ -6,4 +6,4 @@ The public names load on first use, so that importing costs nothing; `__init__.p
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
-__version__ = "0.6.0"
+__version__ = "0.7.0"

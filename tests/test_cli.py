@@ -170,7 +170,7 @@ def test_help_has_examples(command: str) -> None:
 def test_the_list_of_commands_cuts_no_sentence() -> None:
     output = mlsdm("--help").stdout
     lines = output.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in lines] == [*COMMANDS, "report", "bench", "ui"]
+    assert [line.split()[0] for line in lines] == [*COMMANDS, "report", "bench", "ui", "serve"]
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)
 
 

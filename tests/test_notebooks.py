@@ -27,7 +27,13 @@ SMALL = {
     "10-sensitivity": {"n_base": 16, "n_events": 60, "n_pairs": 1, "n_streams": 1},
     "11-speech": {"size": 20, "n_comments": 20, "n_articles": 10, "doses": [0.0, 1.0]},
     "12-ablation": {"n_requests": 20, "n_seeds": 3, "length": 2, "mends": [0.5], "n_failing": 1},
-}
+    "13-service-load": {
+        "rate": 50.0, "connections": 10, "seconds": 1.0, "warm_up": 0.5, "step_seconds": 1.0,
+        "dim": 16, "capacity": 50, "sessions": 2, "rates": [20.0, 50.0], "fixed_rate": 20.0,
+        "many": [1, 10], "batch": 8, "batch_rates": [20.0], "batch_connections": 2,
+        "soak_rate": 20.0, "soak_seconds": 2.0,
+    },
+}  # fmt: skip
 OWN = {
     "01-phase-behaviour": {"n_queries": 5},
     "02-moral-adaptation": {"shares": [0.2, 0.5], "n_events": 100, "n_seeds": 3},

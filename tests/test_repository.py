@@ -17,6 +17,7 @@ import pytest
 import rattler
 import typer
 import yaml
+from serving import process
 
 import mlsdm
 from mlsdm.cli import app
@@ -64,16 +65,18 @@ def test_the_readmes_table_of_presets_is_what_the_presets_differ_in():
     assert {k: v[1] for k, v in rows.items()} == default.differing(published)
 
 
-def test_the_readmes_python_examples_run(tmp_path, monkeypatch):
+def test_the_readmes_python_examples_run(tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope = {}
-    for example in re.findall(r"```python\n(.*?)```", README, re.S):
-        exec(example, scope)
+    with process(tmp_path_factory.mktemp("service")) as (url, _):
+        for example in re.findall(r"```python\n(.*?)```", README, re.S):
+            exec(example.replace('Client("http://127.0.0.1:8000"', f'Client("{url}"'), scope)
     assert scope["outcome"].reason in ("committed", "moral")
     assert len(scope["result"].to_frame()) == 1000
     assert scope["long"].summary()["events"] == 10**7
     assert scope["fleet"].threshold.shape == (50, 1000)
-    assert [file.name for file in tmp_path.iterdir()] == ["trace.parquet"]
+    assert {file.name for file in tmp_path.iterdir()} == {"trace.parquet", "fetched.snapshot"}
+    assert mlsdm.CognitiveController.load("fetched.snapshot").events == 1001
 
 
 def test_the_readmes_picture_is_the_one_its_notebook_stores():
@@ -156,7 +159,7 @@ def test_what_is_imported_is_listed():
     extras = project["optional-dependencies"]
     needed = [
         project["dependencies"],
-        *(extras[name] for name in ("text", "openai", "dask", "bench")),
+        *(extras[name] for name in ("text", "openai", "dask", "bench", "service", "load")),
     ]
     assert unlisted(MODULES, {"mlsdm"}, needed) == set()
     tests = sorted((ROOT / "tests").glob("*.py"))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mlsdm.cli import bench, files, notebooks, report, sweeps, ui
+from mlsdm.cli import bench, files, notebooks, report, serve, sweeps, ui
 from mlsdm.cli.common import Commands, examples
 
 __all__ = ["app", "main"]
@@ -32,6 +32,7 @@ app = typer.Typer(
         "mlsdm check experiments/smoke.yaml --junit checks.xml",
         "mlsdm report",
         "mlsdm ui",
+        "mlsdm serve",
     ),
 )
 def _root(
@@ -45,7 +46,7 @@ def _root(
         print(ctx.get_help())
 
 
-for _commands in (notebooks, sweeps, files, report, bench, ui):
+for _commands in (notebooks, sweeps, files, report, bench, ui, serve):
     _commands.register(app)
 
 

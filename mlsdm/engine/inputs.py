@@ -37,6 +37,8 @@ def as_dim(owner: str, dim: Any) -> int:
 
 
 def _is_real(value: Any) -> bool:
+    if type(value) is float:  # by far the most, and the check of an abstract class is slow
+        return True
     return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
 
 

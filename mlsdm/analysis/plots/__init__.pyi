@@ -14,6 +14,7 @@ from .moral import error_rates, errors_plane, limit_cycle, roc_curves, threshold
 from .policies import margins, policy_planes, regret_curves
 from .retrieval import noise_limits, recall_curves, tolerance_curves
 from .sensitivity import index_bars, index_map
+from .service import answers_course, carried_rates, latency_by, memory_course, time_shares
 from .speech import dose_curves, speech_by_kind, speech_roc, threshold_sweeps
 from .style import BLUE, CYCLE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, STYLE, svg
 from .theory import by_parameter, theory_beside_simulation, threshold_law
@@ -29,8 +30,10 @@ __all__ = [
     "SKY",
     "STYLE",
     "VERDICTS",
+    "answers_course",
     "attack_course",
     "by_parameter",
+    "carried_rates",
     "claim_distribution",
     "claim_strip",
     "dose_curves",
@@ -41,6 +44,7 @@ __all__ = [
     "index_bars",
     "index_map",
     "interval_bars",
+    "latency_by",
     "latency_distribution",
     "lattice_rows",
     "level_norms",
@@ -49,6 +53,7 @@ __all__ = [
     "lifetime_trade_off",
     "limit_cycle",
     "margins",
+    "memory_course",
     "noise_limits",
     "outcome_strip",
     "phase_timeline",
@@ -65,6 +70,7 @@ __all__ = [
     "threshold_band",
     "threshold_law",
     "threshold_sweeps",
+    "time_shares",
     "tolerance_curves",
     "trade_off",
     "worst_by_share",
