@@ -9,7 +9,7 @@ import pytest
 from serving import DIM, begun, rows, run, settings, stream
 
 import mlsdm
-from mlsdm.service.messages import LARGEST
+from mlsdm.service.messages import LARGEST, MOST
 
 JSON = {"Content-Type": "application/json"}
 
@@ -124,6 +124,7 @@ BAD_ROWS = {
     "context": (binary(c=1.5), "events[1].context"),
     "infinite": (binary(v=np.inf), "events[1].vector"),
     "too large": (binary(v=2 * LARGEST), "events[1].vector"),
+    "too many": (binary() * MOST, "events"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 
 import pytest
 from serving import DIM, begun, lifespan, rows, run, served, settings, stream
@@ -14,6 +15,7 @@ from mlsdm.errors import RunError
 from mlsdm.service.app import build
 from mlsdm.service.files import Count, Files
 from mlsdm.service.keys import new_key
+from mlsdm.service.messages import MOST
 
 
 def outcomes(answer):
@@ -220,6 +222,59 @@ def test_a_disk_that_fails_makes_the_service_not_ready_until_it_works_again(tmp_
         assert (await client.post(f"{path}/snapshot")).status_code == 200
         assert (await client.get("/health/ready")).status_code == 200
         assert len((await client.get("/v1/sessions")).json()["sessions"]) == 1
+
+    run(settings(tmp_path), course)
+
+
+def test_a_snapshot_under_way_is_no_failure_and_a_session_is_there_once_it_is_whole(
+    tmp_path, monkeypatch
+):
+    keep = Files.keep
+
+    def slow(*given):
+        time.sleep(0.3)
+        keep(*given)
+
+    async def course(client):
+        monkeypatch.setattr(Files, "keep", slow)
+        beginning = asyncio.create_task(begun(client))
+        await asyncio.sleep(0.1)
+        assert (await client.get("/health/ready")).status_code == 200
+        assert (await client.get("/v1/sessions")).json() == {"sessions": []}
+        assert (await client.get(f"{await beginning}/snapshot")).status_code == 200
+
+    run(settings(tmp_path), course)
+
+
+def test_a_session_that_cannot_go_back_stays_as_it_was(tmp_path):
+    vectors, values = stream(5)
+
+    async def course(client):
+        path = await begun(client)
+        await client.post(f"{path}/events", **rows(vectors, values))
+        before = (await client.get(f"{path}/state?levels=true")).json()
+        snapshot = tmp_path / f"{path.rpartition('/')[2]}.snapshot"
+        snapshot.write_bytes(snapshot.read_bytes()[:-1])
+        assert (await client.post(f"{path}/restore")).status_code == 507
+        assert (await client.get(f"{path}/state?levels=true")).json() == before
+        await client.post(f"{path}/snapshot")
+        assert (await client.post(f"{path}/restore")).json() == {"events": 5, "discarded": 0}
+
+    run(settings(tmp_path), course)
+
+
+def test_answers_that_are_kept_are_bounded_in_size(tmp_path):
+    vectors, values = stream(MOST)
+
+    async def course(client):
+        path = await begun(client)
+        replayed = []
+        for i in (0, 1, 2, 3, 4, 5, 6, 7, 7, 0):
+            request = rows(vectors, values)
+            request["headers"]["Idempotency-Key"] = f"batch-{i}"
+            answer = await client.post(f"{path}/events", **request)
+            replayed.append("idempotent-replayed" in answer.headers)
+        assert replayed == [False] * 8 + [True, False]
 
     run(settings(tmp_path), course)
 

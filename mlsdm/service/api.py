@@ -126,9 +126,8 @@ class SessionController(Controller):
             before = awake.answers.get(idempotency_key)
             if before is None:
                 answer = _taken(request, session, awake, body)
-                awake.answers[idempotency_key] = Answer(digest, session.events, answer.decode())
-                while len(awake.answers) > sessions.bounds.answers:
-                    awake.answers.popitem(last=False)
+                kept = Answer(digest, session.events, answer.decode())
+                awake.keep(idempotency_key, kept, sessions.bounds.answers)
                 return _answer(answer)
             if before.digest != digest:
                 said = "was used for another request"

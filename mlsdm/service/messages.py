@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mlsdm.service.problems import Problem
 
 __all__ = [
-    "BINARY", "LARGEST", "Created", "Event", "EventBatch", "EventList", "Found", "Gap", "Given",
-    "OutcomeMessage", "Outcomes", "RecallRequest", "Recalled", "Restored", "SessionInfo",
+    "BINARY", "LARGEST", "MOST", "Created", "Event", "EventBatch", "EventList", "Found", "Gap",
+    "Given", "OutcomeMessage", "Outcomes", "RecallRequest", "Recalled", "Restored", "SessionInfo",
     "SessionList", "SnapshotInfo", "StateMessage", "decoded", "event_dtype", "given_events",
     "given_vector",
 ]  # fmt: skip
@@ -23,6 +23,9 @@ BINARY = "application/vnd.mlsdm.events"
 
 LARGEST = 1e6
 """How large an element of a vector may be: so that no batch can carry the levels out of float32."""
+
+MOST = 1024
+"""Events of the largest batch: others wait while the engine takes it, some milliseconds."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Element = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
@@ -48,7 +51,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EventBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Events, in the order in which they happen."""
 
-    events: Annotated[list[Event], Meta(min_length=1)]
+    events: Annotated[list[Event], Meta(min_length=1, max_length=MOST)]
 
 
 class EventList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +60,7 @@ class EventList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vector: Vector | UnsetType = UNSET
     moral_value: Share | UnsetType = UNSET
     context: Share | UnsetType | None = UNSET
-    events: Annotated[list[Event], Meta(min_length=1)] | UnsetType = UNSET
+    events: Annotated[list[Event], Meta(min_length=1, max_length=MOST)] | UnsetType = UNSET
 
 
 class OutcomeMessage(msgspec.Struct, frozen=True):
@@ -251,6 +254,8 @@ def _from_rows(body: bytes, dim: int) -> Given:
         must = f"must be rows of {kind.itemsize} bytes, one an event (got {len(body)} bytes)"
         raise _unfit("body", must)
     rows = np.frombuffer(body, kind)
+    if len(rows) > MOST:
+        raise _unfit("events", f"must be at most {MOST} (got {len(rows)})")
     for name in ("moral_value", "context"):
         outside = ~((rows[name] >= 0) & (rows[name] <= 1))
         if outside.any():

@@ -19,6 +19,9 @@ from mlsdm.service.problems import Problem
 __all__ = ["Awake", "Session", "as_params", "now"]
 
 
+MOST_ANSWERS = 2**20  # characters of all answers that a session keeps
+
+
 def now() -> str:
     """Return the time, in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -31,6 +34,17 @@ class Awake:
     controller: CognitiveController
     count: Count
     answers: OrderedDict[str, Answer]
+    kept: int = field(init=False)  # characters of the answers
+
+    def __post_init__(self) -> None:
+        self.kept = sum(len(one.body) for one in self.answers.values())
+
+    def keep(self, key: str, answer: Answer, most: int) -> None:
+        """Keep an answer for a request that may come again, and let go of the oldest."""
+        self.answers[key] = answer
+        self.kept += len(answer.body)
+        while len(self.answers) > most or self.kept > MOST_ANSWERS:
+            self.kept -= len(self.answers.popitem(last=False)[1].body)
 
     def take(self, given: Given) -> list[Outcome]:
         """Let the engine take events that have been checked; they are accepted on return."""
@@ -52,7 +66,7 @@ class Session:
     at: str
     gaps: list[Gap] = field(default_factory=list)
     awake: Awake | None = None
-    deleted: bool = False
+    there: bool = True  # not while it begins, nor once it has ended
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

@@ -121,7 +121,7 @@ class Sessions:
                 said = f"{whose[0].upper()}{whose[1:]} {have} sessions, and {most} are allowed."
                 raise Problem(409, "too-many-sessions", said)
         id = secrets.token_hex(16)
-        session = Session(id, owner, now(), asked.preset, params, 0, now())
+        session = Session(id, owner, now(), asked.preset, params, 0, now(), there=False)
         self._all[id] = session
         try:
             async with session.lock, self._room:
@@ -131,8 +131,9 @@ class Sessions:
                 session.awake = Awake(controller, self.files.begin(id), OrderedDict())
                 await self._save(session)
                 self._awake[id] = session
+                session.there = True
         except BaseException:
-            session.awake, session.deleted = None, True
+            session.awake = None
             del self._all[id]
             self.files.remove(id)
             raise
@@ -140,7 +141,9 @@ class Sessions:
 
     def owned(self, owner: str) -> list[Session]:
         """Return a client's sessions, the oldest first."""
-        return [session for session in self._all.values() if session.owner == owner]
+        return [
+            session for session in self._all.values() if session.owner == owner and session.there
+        ]
 
     def known(self, id: str, owner: str) -> Session:
         """Return a client's session.
@@ -151,8 +154,8 @@ class Sessions:
             When there is none, or it is another client's, of which nothing is said.
         """
         session = self._all.get(id)
-        if session is None or session.owner != owner:
-            raise Problem(404, "not-found", "There is no such session.")
+        if session is None or session.owner != owner or not session.there:
+            raise _no_session()
         return session
 
     @asynccontextmanager
@@ -166,8 +169,8 @@ class Sessions:
         """
         session = self.known(id, owner)
         async with session.lock:
-            if session.deleted:
-                raise Problem(404, "not-found", "There is no such session.")
+            if not session.there:
+                raise _no_session()
             if session.awake is None:
                 async with self._room:
                     await self._make_room(session.params.memory_bytes())
@@ -186,11 +189,11 @@ class Sessions:
         """
         session = self.known(id, owner)
         async with session.lock:
-            if session.deleted:
-                raise Problem(404, "not-found", "There is no such session.")
+            if not session.there:
+                raise _no_session()
             await asyncio.to_thread(self.files.remove, id)
             self._forget(session)
-            session.deleted = True
+            session.there = False
             del self._all[id]
 
     async def save(self, session: Session) -> SnapshotInfo:
@@ -207,14 +210,21 @@ class Sessions:
         return SnapshotInfo(session.saved, size, session.at)
 
     async def restore(self, session: Session) -> int:
-        """Go back to the last snapshot of a session that is in use; return the events left out."""
-        assert session.awake is not None
-        before = session.events
-        session.awake.count.value = session.saved  # what is given up on purpose is no gap
-        self._forget(session)
-        async with self._room:
-            await self._make_room(session.params.memory_bytes())
+        """Go back to the last snapshot of a session that is in use; return the events left out.
+
+        If the snapshot cannot be read, the session stays as it was.
+        """
+        left = session.awake
+        assert left is not None
+        before, session.awake = session.events, None
+        left.count.value = session.saved  # what is given up on purpose is no gap
+        try:
             await self._wake(session)
+        except BaseException:
+            session.awake, left.count.value = left, before
+            self._awake[session.id] = session
+            raise
+        left.count.close()
         return before - session.events
 
     async def save_all(self) -> None:
@@ -271,8 +281,11 @@ class Sessions:
     async def _save(self, session: Session) -> None:
         assert session.awake is not None
         controller, facts = session.awake.controller, session.facts()
-        self.failing = True
-        await _on_disk(lambda: self.files.keep(session.id, facts, controller))
+        try:
+            await _on_disk(lambda: self.files.keep(session.id, facts, controller))
+        except Problem:
+            self.failing = True
+            raise
         self.failing = False
         session.saved, session.at = facts.events, facts.at
 
@@ -299,6 +312,10 @@ class Sessions:
         await _on_disk(lambda: self.files.keep_facts(session.id, told))
         session.gaps.append(gap)
         self.lost += gap.lost
+
+
+def _no_session() -> Problem:
+    return Problem(404, "not-found", "There is no such session.")
 
 
 async def _on_disk(call: Callable[[], Any]) -> Any:
