@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlsdm.analysis.interval import Interval
+from mlsdm.citing import cites
 
 __all__ = ["LEVELS", "Offered", "table"]
 
@@ -103,11 +104,12 @@ class Offered:
         ends = during[["t", f"{who}_seconds"]].iloc[[0, -1]].diff().iloc[-1]
         return float(ends.iloc[1] / ends.iloc[0])
 
+    @cites("kunsch1989")
     def percentile(self, level: float) -> Interval:
         """Return a percentile of the latency in ms, with its 95 % interval.
 
         Latencies near in time are alike, so parts of the time are drawn anew, not requests: a
-        bootstrap of 30 blocks (Künsch 1989, doi:10.1214/aos/1176347265).
+        bootstrap of 30 blocks (Künsch 1989).
         """
         latency = self.latency
         order = np.argsort(latency)
@@ -122,11 +124,12 @@ class Offered:
         low, high = np.percentile(drawn, [2.5, 97.5])
         return Interval(float(np.percentile(latency, level)), low, high, ordered.size)
 
+    @cites("sen1968")
     def growth(self) -> Interval:
         """Return by how many MB a minute the server's memory grew, with its 95 % interval.
 
-        Theil's slope over the medians of 30 parts of the time (Sen 1968,
-        doi:10.1080/01621459.1968.10480934): a snapshot's brief peak does not count.
+        Theil's slope over the medians of 30 parts of the time (Sen 1968): a snapshot's brief peak
+        does not count.
         """
         from scipy import stats
 
