@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -47,22 +47,19 @@ def serve(settings: Settings) -> None:
         When the address cannot be had, or the service does not start.
     """
     configure(settings.logs)
-    settings = _with_room(settings)
-    application = _Application(build(settings))
-    config = _config(settings, application)
-    listeners = _listeners(settings)
-    server = _Server(config, settings.drain_seconds)
-    try:
-        server.run(listeners)
-    except SystemExit:  # as uvicorn ends when the lifespan does not begin
-        if isinstance(application.failure, MlsdmError):
-            raise application.failure from None
-        cause = in_a_line(application.failure) if application.failure else "no cause was given"
-        raise RunError(f"serve: did not start: {cause}") from None
-    finally:
-        server.end()
-        for listener in listeners:
-            listener.close()
+    with ExitStack() as opened:
+        listeners = [opened.enter_context(one) for one in _listeners(settings)]
+        settings = _with_room(settings)
+        application = _Application(build(settings))
+        server = _Server(_config(settings, application), settings.drain_seconds)
+        opened.callback(server.end)
+        try:
+            server.run(listeners)
+        except SystemExit:  # as uvicorn ends when the lifespan does not begin
+            if isinstance(application.failure, MlsdmError):
+                raise application.failure from None
+            cause = in_a_line(application.failure) if application.failure else "no cause was given"
+            raise RunError(f"serve: did not start: {cause}") from None
     if application.failure is not None:
         raise RunError(f"serve: did not end well: {in_a_line(application.failure)}")
 
