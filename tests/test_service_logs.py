@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ import pytest
 import structlog
 from asgi_correlation_id import correlation_id
 
+from mlsdm.service import logs as module
 from mlsdm.service.logs import configure
 from mlsdm.service.settings import Logs
 
@@ -142,6 +144,29 @@ def test_console_lines_are_text_that_no_value_can_break(capfd: pytest.CaptureFix
     assert len(shown.splitlines()) == 2
     assert "\x1b" not in shown
     assert "[info     ] request path=" in shown
+
+
+def test_a_pipe_that_nobody_reads_holds_nothing_up_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    monkeypatch.setattr(module, "STDERR", writer)
+    monkeypatch.setattr(module, "PATIENCE_MS", 50)
+    try:
+        configure(Logs())
+        begun = time.monotonic()
+        for _ in range(2000):
+            logger().info("request", path="/" + "a" * 100)
+        assert time.monotonic() - begun < 10
+        full = os.read(reader, 1 << 20).splitlines()
+        logger().info("later")
+        left_out, later = map(json.loads, os.read(reader, 1 << 20).splitlines())
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert {json.loads(line)["event"] for line in full} == {"request"}
+    assert (left_out["event"], left_out["lines"]) == ("lines left out", 2000 - len(full))
+    assert later["event"] == "later"
 
 
 def test_a_standard_error_that_nobody_reads_breaks_nothing(

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from asgi_correlation_id import correlation_id
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from mlsdm.service.protocol import LINGER_BYTES, MOST_HEAD, MOST_QUEUED, bounded
 from mlsdm.service.settings import Bounds
@@ -44,12 +47,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextmanager
-def served(**bounds: Any) -> Iterator[int]:
+def served(registry: CollectorRegistry | None = None, **bounds: Any) -> Iterator[int]:
     """The port of a server with these bounds."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=bounded(Bounds(**bounds)),
+        http=bounded(Bounds(**bounds), registry or CollectorRegistry()),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -101,6 +104,10 @@ def answer(connection: socket.socket) -> tuple[int, dict[str, Any]]:
         return status, json.loads(file.read(int(headers[b"content-length"])))
 
 
+def merge_request_id(logger: Any, method: str, event: Any) -> Any:
+    return {**event, "request_id": correlation_id.get()}
+
+
 def refused(received: bytes) -> tuple[int, str]:
     """The status and the kind of the one problem that was received."""
     head, _, body = received.partition(b"\r\n\r\n")
@@ -109,6 +116,8 @@ def refused(received: bytes) -> tuple[int, str]:
     assert b"connection: close" in lines
     problem = json.loads(body)
     assert int(lines[0].split()[1]) == problem["status"]
+    assert b"x-request-id: " + problem["request_id"].encode() in lines
+    assert b"x-content-type-options: nosniff" in lines
     return problem["status"], problem["type"].rpartition("/")[2]
 
 
@@ -171,6 +180,16 @@ def test_a_head_that_could_be_read_in_two_ways_is_refused(port, lines):
 )
 def test_what_is_no_request_is_told_so(port, sent):
     assert refused(asked(port, sent)) == BAD_REQUEST
+
+
+def test_what_is_refused_is_counted_and_told_with_its_id():
+    registry = CollectorRegistry()
+    with served(registry) as port, capture_logs([merge_request_id]) as lines:
+        received = asked(port, b"GET /\r\n\r\n")
+    count = registry.get_sample_value("mlsdm_connections_refused_total", {"status": "400"})
+    assert count == 1
+    told = [line["request_id"] for line in lines if line["event"] == "connection refused"]
+    assert told == [json.loads(received.partition(b"\r\n\r\n")[2])["request_id"]]
 
 
 def test_a_trailer_is_no_header(port):
@@ -388,7 +407,7 @@ def test_a_slow_reader_that_reads_gets_its_answer(monkeypatch):
 
 
 def test_two_servers_have_bounds_of_their_own():
-    first, second = bounded(Bounds(connections=1)), bounded(Bounds(connections=2))
+    first, second = (bounded(Bounds(connections=n), CollectorRegistry()) for n in (1, 2))
     assert (first.bounds.connections, second.bounds.connections) == (1, 2)
     assert first.idle is not second.idle
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from running import eventually
 from structlog.testing import capture_logs
 from support import uncovered
@@ -187,10 +188,10 @@ def test_files_of_tls_that_are_none_are_refused(tmp_path: Path) -> None:
     file = str(tmp_path / "no.pem")
     settings = Settings(tls={"certificate": file, "private_key": file})
     with pytest.raises(ParameterError, match=r"^Settings\.tls: cannot be used: No such file"):
-        module._config(settings, module._Application(None))
+        module._config(settings, module._Application(None), CollectorRegistry())
     Path(file).write_text("x")
     with pytest.raises(ParameterError, match=r"^Settings\.tls: cannot be used: "):
-        module._config(settings, module._Application(None))
+        module._config(settings, module._Application(None), CollectorRegistry())
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import json
+import os
 import time
 
 import pytest
@@ -324,3 +326,23 @@ def test_snapshots_are_written_by_the_clock(tmp_path):
         assert facts["events"] == 5
 
     run(settings(tmp_path, sessions={"snapshot_seconds": 0.05}), course)
+
+
+def test_a_disk_that_takes_no_new_session_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def course(client):
+        path = await begun(client)
+        for name in ("begin", "remove"):
+            monkeypatch.setattr(Files, name, full)
+        answer = await client.post("/v1/sessions", json={"params": {"dim": DIM}})
+        assert (answer.status_code, answer.json()["type"]) == (507, "/problems/disk")
+        assert (await client.delete(path)).status_code == 507
+        monkeypatch.undo()
+        assert [one["id"] for one in (await client.get("/v1/sessions")).json()["sessions"]] == [
+            path.rpartition("/")[2]
+        ]
+        assert (await client.delete(path)).status_code == 204
+
+    run(settings(tmp_path), course)

@@ -37,12 +37,12 @@ __all__ = ["build"]
 _log = structlog.get_logger("mlsdm.service")
 
 
-def build(settings: Settings) -> Any:
-    """Return the whole service as an ASGI application.
+def build(settings: Settings, registry: CollectorRegistry | None = None) -> Any:
+    """Return the whole service as an ASGI application; its metrics are in the registry.
 
     It takes its folder of sessions when it starts, and writes all that changed when it ends.
     """
-    registry = CollectorRegistry()
+    registry = registry or CollectorRegistry()
     app: Any = Guard(_api(settings, registry), settings)
     app = Watch(app, settings, registry)
     app = CorrelationIdMiddleware(secured(app), validator=is_request_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from secure import (
@@ -19,7 +20,7 @@ from secure import (
     XPermittedCrossDomainPolicies,
 )  # fmt: skip
 
-__all__ = ["is_request_id", "secured"]
+__all__ = ["is_request_id", "secured", "security"]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
@@ -29,9 +30,10 @@ def is_request_id(given: str) -> bool:
     return _REQUEST_ID.fullmatch(given) is not None
 
 
-def secured(app: Any) -> Any:
-    """Add the headers that OWASP recommends for an API; over TLS that it is to stay so."""
-    plain: dict[str, Any] = {
+@cache  # `secure.middleware` would make them anew for every answer
+def security(scheme: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers that OWASP recommends for an API; over https that it is to stay so."""
+    chosen: dict[str, Any] = {
         "cache": CacheControl().no_store(),
         "coop": CrossOriginOpenerPolicy().same_origin(),
         "corp": CrossOriginResourcePolicy().same_origin(),
@@ -42,12 +44,17 @@ def secured(app: Any) -> Any:
         "xfo": XFrameOptions().deny(),
         "xpcdp": XPermittedCrossDomainPolicies().none(),
     }
-    hsts = StrictTransportSecurity().max_age(63_072_000).include_subdomains()
-    # Made once: `secure.middleware` would make them anew for every answer.
-    http, https = _encoded(Secure(**plain)), _encoded(Secure(**plain, hsts=hsts))
+    if scheme == "https":
+        chosen["hsts"] = StrictTransportSecurity().max_age(63_072_000).include_subdomains()
+    headers = Secure(**chosen).headers.items()
+    return [(name.lower().encode(), value.encode()) for name, value in headers]
+
+
+def secured(app: Any) -> Any:
+    """Add the headers of `security` to all answers of an application."""
 
     async def headed(scope: Any, receive: Any, send: Any) -> None:
-        added = https if scope.get("scheme") == "https" else http
+        added = security("https" if scope.get("scheme") == "https" else "http")
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -57,7 +64,3 @@ def secured(app: Any) -> Any:
         await app(scope, receive, send_with_headers)
 
     return headed
-
-
-def _encoded(secure: Secure) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode()) for name, value in secure.headers.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -21,16 +22,18 @@ from mlsdm.service.values import Logs
 __all__ = ["configure"]
 
 STDERR = 2
+PATIENCE_MS = 1000  # that a reader of the lines is waited for
 _LEVELS = {"exception": "error", "warn": "warning", "fatal": "critical"}
 
 
 def configure(logs: Logs) -> None:
     """Send what this process logs, through structlog or logging, to the standard error."""
     level = logging.getLevelNamesMapping()[logs.level.upper()]
+    lines = _Lines()
     structlog.configure(
         processors=[_stamped, _without_content, _json if logs.form == "json" else _console()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_Lines,
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward()], level=level, force=True)
@@ -41,12 +44,24 @@ def configure(logs: Logs) -> None:
 
 
 class _Lines:
-    """Writes each line at once and without a lock, so that a signal's handler may log too."""
+    """Writes each line at once and without a lock, so that a signal's handler may log too.
 
-    def __init__(self, *_: object) -> None:
-        pass
+    A pipe that is not read holds the service up once, for `PATIENCE_MS`; then lines are left out,
+    and counted, until there is room again.
+    """
+
+    def __init__(self) -> None:
+        self._room = select.poll()
+        self._room.register(STDERR, select.POLLOUT)
+        self._left_out = 0
 
     def msg(self, line: bytes) -> None:
+        if not self._room.poll(0 if self._left_out else PATIENCE_MS):
+            self._left_out += 1
+            return
+        if self._left_out:
+            left_out, self._left_out = self._left_out, 0
+            structlog.get_logger("mlsdm.service").warning("lines left out", lines=left_out)
         with suppress(OSError):  # nobody reads any more: no reason to refuse a request
             os.write(STDERR, line)
 

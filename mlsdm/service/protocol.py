@@ -7,11 +7,15 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import httptools
 import structlog
+from asgi_correlation_id import correlation_id
+from prometheus_client import CollectorRegistry, Counter
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from mlsdm.service.headers import security
 from mlsdm.service.problems import Problem, respond
 from mlsdm.service.settings import Bounds
 
@@ -42,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     bounds: ClassVar[Bounds]
+    refused: ClassVar[Counter]
     idle: ClassVar[OrderedDict[BoundedProtocol, None]]
     """The connections that rest or linger, the longest first: they make room for new ones."""
 
@@ -228,14 +233,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answer what is not a request, or none that is wanted, and close."""
-        _log.info(
-            "connection refused",
-            status=problem.status,
-            problem=problem.slug,
-            client=self.client and self.client[0],
-        )
-        body, headers = respond(problem, "/")
-        headers = [*self.server_state.default_headers, *headers, (b"connection", b"close")]
+        request_id = uuid4().hex
+        token = correlation_id.set(request_id)
+        try:
+            _log.info(
+                "connection refused",
+                status=problem.status,
+                problem=problem.slug,
+                client=self.client and self.client[0],
+            )
+            body, headers = respond(problem, "/")
+        finally:
+            correlation_id.reset(token)
+        self.refused.labels(problem.status).inc()
+        headers += [*self.server_state.default_headers, *security(self.scheme or "http")]
+        headers += [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
         lines = [b"%s: %s\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", body]))
         self._deaf = True
@@ -261,7 +273,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(problem)
 
 
-def bounded(bounds: Bounds) -> type[BoundedProtocol]:
+def bounded(bounds: Bounds, registry: CollectorRegistry) -> type[BoundedProtocol]:
     """Return the protocol of one server's connections, for uvicorn's `http`.
 
     At most `bounds.connections` are held: a new one takes the place of the one that has been
@@ -269,9 +281,13 @@ def bounded(bounds: Bounds) -> type[BoundedProtocol]:
     must be there `bounds.header_seconds` after connecting, or after its first byte (408), and
     have at most 64 KiB (431); a connection is closed `bounds.idle_seconds` after its last
     answer, or when nothing of an answer is taken for as long. What is no HTTP/1.1, or could be
-    read in two ways, is answered 400. All these answers are problem documents.
+    read in two ways, is answered 400. All these answers are problem documents with a request id,
+    and counted in the registry: no application hears of them.
     """
-    return type("Bounded", (BoundedProtocol,), {"bounds": bounds, "idle": OrderedDict()})
+    said = "Connections refused before there was a request."
+    refused = Counter("mlsdm_connections_refused", said, ["status"], registry=registry)
+    own = {"bounds": bounds, "idle": OrderedDict(), "refused": refused}
+    return type("Bounded", (BoundedProtocol,), own)
 
 
 def _bad(why: str) -> Problem:

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from prometheus_client import CollectorRegistry
 
 from mlsdm.errors import MlsdmError, ParameterError, RunError, in_a_line
 from mlsdm.service.app import build
@@ -50,8 +51,10 @@ def serve(settings: Settings) -> None:
     with ExitStack() as opened:
         listeners = [opened.enter_context(one) for one in _listeners(settings)]
         settings = _with_room(settings)
-        application = _Application(build(settings))
-        server = _Server(_config(settings, application), settings.drain_seconds)
+        registry = CollectorRegistry()
+        application = _Application(build(settings, registry))
+        config = _config(settings, application, registry)
+        server = _Server(config, settings.drain_seconds)
         opened.callback(server.end)
         try:
             server.run(listeners)
@@ -154,12 +157,14 @@ def _end_late() -> None:
     os._exit(1)
 
 
-def _config(settings: Settings, application: _Application) -> uvicorn.Config:
+def _config(
+    settings: Settings, application: _Application, registry: CollectorRegistry
+) -> uvicorn.Config:
     proxies = settings.trusted_proxies
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=bounded(settings.bounds),
+        http=bounded(settings.bounds, registry),
         ws="none",
         interface="asgi3",
         lifespan="on",

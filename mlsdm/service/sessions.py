@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import filelock
@@ -128,14 +128,16 @@ class Sessions:
                 await self._make_room(params.memory_bytes())
                 await asyncio.to_thread(self._compile, params)
                 controller = CognitiveController(params)
-                session.awake = Awake(controller, self.files.begin(id), OrderedDict())
+                count = await _on_disk(lambda: self.files.begin(id))
+                session.awake = Awake(controller, count, OrderedDict())
                 await self._save(session)
                 self._awake[id] = session
                 session.there = True
         except BaseException:
             session.awake = None
             del self._all[id]
-            self.files.remove(id)
+            with suppress(Problem):  # what is left has no snapshot, and goes at the next start
+                await _on_disk(lambda: self.files.remove(id))
             raise
         return session
 
@@ -191,7 +193,7 @@ class Sessions:
         async with session.lock:
             if not session.there:
                 raise _no_session()
-            await asyncio.to_thread(self.files.remove, id)
+            await _on_disk(lambda: self.files.remove(id))
             self._forget(session)
             session.there = False
             del self._all[id]
@@ -322,6 +324,6 @@ async def _on_disk(call: Callable[[], Any]) -> Any:
     """Do what reads or writes files beside the event loop."""
     try:
         return await asyncio.to_thread(call)
-    except DataError as error:
+    except (DataError, OSError) as error:
         _log.error("disk", why=in_a_line(error))
         raise Problem(507, "disk", "The session's files cannot be read or written.") from None
