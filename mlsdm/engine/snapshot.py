@@ -43,7 +43,7 @@ __all__ = ["Header", "opened", "read", "write", "written"]
 FORMAT = 2
 _TITLE = b"mlsdm snapshot "
 _DIGEST = hashlib.sha256().digest_size
-_CHUNK = 2**20  # bytes hashed and written at a time: they stay in the caches
+_CHUNK = 2**24  # bytes hashed and written at a time: between two, a busy thread may take its turn
 
 
 class Header(NamedTuple):
