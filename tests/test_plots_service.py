@@ -37,7 +37,7 @@ def test_percentiles_stand_in_order_with_crosses_where_a_load_is_not_carried(tab
     assert list(median.get_ydata()) == [1, 2, 300]
     assert (len(carried.get_xdata()), list(not_carried.get_xdata())) == (2, [1000])
     assert [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"] == [200.0]
-    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["10", "100", "1,000"]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["10", "100", "1000"]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [*LEVELS, "not carried"]
 
