@@ -149,11 +149,22 @@ def test_what_does_not_end_in_time_is_ended(start: Start) -> None:
     assert 0.5 < time.monotonic() - begun < 5
 
 
-def test_a_start_that_fails_is_one_line(start: Start) -> None:
+def test_a_start_that_fails_says_where_and_why(start: Start) -> None:
     server = start(HOOKS__STARTUP='["hooks_of_tests:fails"]', LOGS__LEVEL="error")
     out, err = server.process.communicate(timeout=20)
     assert (server.process.returncode, out) == (1, "")
-    assert err.splitlines()[-1] == "mlsdm: serve: did not start: RuntimeError: no license"
+    told, last = err.splitlines()
+    assert json.loads(told)["where"][-1].endswith("hooks_of_tests.py:4 fails")
+    assert last == "mlsdm: serve: did not start: RuntimeError: no license"
+
+
+def test_the_folder_of_another_server_is_one_line(start: Start) -> None:
+    start(BOUNDS__CONNECTIONS="100").address()
+    out, err = (second := start(BOUNDS__CONNECTIONS="100").process).communicate(timeout=20)
+    assert (second.returncode, out) == (1, "")
+    assert err.startswith("mlsdm: Settings.sessions.folder: ")
+    assert err.endswith(" is another server's\n")
+    assert err.count("\n") == 1
 
 
 def test_a_taken_port_is_one_line(start: Start) -> None:

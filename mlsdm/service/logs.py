@@ -37,10 +37,16 @@ def configure(logs: Logs) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward()], level=level, force=True)
-    # Its own start and stop are told of by the server, once.
+    # Its own start and stop are told of by the server, once; so is a start that fails.
     quiet = level if level < logging.INFO else max(level, logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(quiet)
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.setLevel(quiet)
+    uvicorn.addFilter(_wanted)
     logging.captureWarnings(True)
+
+
+def _wanted(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Application startup failed")
 
 
 class _Lines:

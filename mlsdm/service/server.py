@@ -82,13 +82,18 @@ class _Application:
         return self._lifespan(scope, receive, send)
 
     async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_without_traceback(message: Any) -> None:
+            await send({**message, "message": ""} if "message" in message else message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_without_traceback)
         except Exception as error:
             first = error
             while isinstance(first, ExceptionGroup):
                 first = first.exceptions[0]
             self.failure = first
+            if not isinstance(first, MlsdmError):
+                _log.error("failed at the start or the end", exc_info=first)
             raise
 
 

@@ -102,11 +102,18 @@ def as_params(asked: Created, most: int) -> EngineParams:
         params = preset.replace(asked.params)
     except ParameterError as error:
         owner, _, said = str(error).partition(": ")
-        raise Problem(422, "unprocessable", f"{error}.", [(_place(preset, owner), said)]) from None
+        raise Problem(
+            422, "unprocessable", _sentence(error), [(_place(preset, owner), said)]
+        ) from None
     if params.memory_bytes() > most:
         said = f"must be an engine of at most {most} bytes (got {params.memory_bytes()})"
         raise Problem(422, "unprocessable", f"params: {said}", [("params", said)])
     return params
+
+
+def _sentence(error: ParameterError) -> str:
+    said = str(error)
+    return said if said.endswith("?") else f"{said}."
 
 
 def _place(params: EngineParams, owner: str) -> str:
