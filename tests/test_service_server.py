@@ -4,6 +4,7 @@ import json
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 from prometheus_client import CollectorRegistry
 from running import eventually
 from structlog.testing import capture_logs
@@ -203,6 +205,30 @@ def test_files_of_tls_that_are_none_are_refused(tmp_path: Path) -> None:
     Path(file).write_text("x")
     with pytest.raises(ParameterError, match=r"^Settings\.tls: cannot be used: "):
         module._config(settings, module._Application(None), CollectorRegistry())
+
+
+def test_over_tls_answers_ask_to_stay_so_and_a_handshake_has_its_time(
+    start: Start, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    certificate, private_key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_bytes(issued.cert_chain_pems[0].bytes())
+    private_key.write_bytes(issued.private_key_pem.bytes())
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    address = start(
+        TLS__CERTIFICATE=str(certificate),
+        TLS__PRIVATE_KEY=str(private_key),
+        BOUNDS__HEADER_SECONDS="0.5",
+    ).address()
+    assert address.startswith("https://127.0.0.1:")
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as silent:
+        answer = httpx.get(f"{address}/health/live", verify=trusting)
+        silent.settimeout(10)
+        assert silent.recv(1) == b""
+    assert answer.status_code == 200
+    assert answer.headers["strict-transport-security"].startswith("max-age=")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import resource
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -54,7 +56,7 @@ def serve(settings: Settings) -> None:
         registry = CollectorRegistry()
         application = _Application(build(settings, registry))
         config = _config(settings, application, registry)
-        server = _Server(config, settings.drain_seconds)
+        server = _Server(config, settings)
         opened.callback(server.end)
         try:
             server.run(listeners)
@@ -100,14 +102,18 @@ class _Application:
 class _Server(uvicorn.Server):
     """Ends within the time to drain, and with 0 although it was a signal that ended it."""
 
-    def __init__(self, config: uvicorn.Config, drain_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)
-        self._drain_seconds = drain_seconds
+        self._settings = settings
         self._signalled_at: float | None = None
         self._late: threading.Timer | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take connections, and say where."""
+        if self.config.is_ssl:  # uvicorn would let a handshake take a minute
+            loop: Any = asyncio.get_running_loop()
+            seconds = self._settings.bounds.header_seconds
+            loop.create_server = partial(loop.create_server, ssl_handshake_timeout=seconds)
         await super().startup(sockets)
         assert sockets
         host, port = sockets[0].getsockname()[:2]
@@ -121,7 +127,7 @@ class _Server(uvicorn.Server):
         """Finish what is under way, and end the process if that takes too long."""
         _log.info("draining", connections=len(self.server_state.connections))
         passed = time.monotonic() - (self._signalled_at or time.monotonic())
-        self._late = threading.Timer(max(self._drain_seconds - passed, 0), _end_late)
+        self._late = threading.Timer(max(self._settings.drain_seconds - passed, 0), _end_late)
         self._late.daemon = True
         self._late.start()
         await super().shutdown(sockets)
