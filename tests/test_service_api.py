@@ -183,6 +183,8 @@ def test_bad_input_is_refused_by_its_field_and_changes_nothing(refusals, name):
         ({"params": {"lattice": {"capacity": 100_000}}}, "params"),
         ({"preset": "other"}, "preset"),
         ({"params": 3}, "params"),
+        ({"params": {"dim": json.loads("[" * 700 + "]" * 700)}}, "params"),
+        ({"params": {"lattice": {"scrub_rows": 1_000_000}}}, "params.lattice.scrub_rows"),
     ],
 )
 def test_parameters_of_a_session_are_refused_by_their_place(tmp_path, asked, field):
@@ -331,5 +333,25 @@ def test_an_error_of_our_own_is_answered_without_its_text(tmp_path, monkeypatch,
         assert answer.status_code == 500
         assert answer.json()["type"] == "/problems/internal"
         assert "secret" not in answer.text
+
+    run(settings(tmp_path), course)
+
+
+def test_no_answer_is_so_large_that_others_wait_for_it(tmp_path):
+    async def course(client):
+        path = await begun(client, dim=2000, lattice={"capacity": 200})
+        query = {"vector": [1.0] * 2000, "top_k": 200}
+        assert (await client.post(f"{path}/recall", json=query)).status_code == 200
+        answer = await client.post(f"{path}/recall", json={**query, "vectors": True})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "top_k")
+
+    run(settings(tmp_path), course)
+
+
+def test_what_was_sent_is_not_sent_back_in_full(tmp_path):
+    async def course(client):
+        answer = await client.post("/v1/sessions", json={"params": {"a" * 100_000: 1}})
+        assert answer.status_code == 422
+        assert len(answer.content) < 2000
 
     run(settings(tmp_path), course)

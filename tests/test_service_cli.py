@@ -40,9 +40,17 @@ def test_the_printed_settings_can_be_a_file(tmp_path: Path, served: list[Setting
     assert (result.exit_code, served) == (0, [])
     file = tmp_path / "service.yaml"
     file.write_text(result.stdout)
-    settings = load_settings(file)
+    settings = load_settings(file, "prod")
     assert settings == load_settings(profile="prod", port=7)
-    assert described(settings) == result.stdout
+    assert described(settings, "prod") == result.stdout
+
+
+def test_what_dev_prints_takes_nothing_from_prod(tmp_path: Path, served: list[Settings]) -> None:
+    file = tmp_path / "service.yaml"
+    file.write_text(mlsdm("serve", "--print-config").stdout)
+    assert mlsdm("serve", "--config", file, "--profile", "prod").exit_code == 0
+    assert mlsdm("serve", "--config", file).exit_code == 0
+    assert [settings.logs.form for settings in served] == ["json", "console"]
 
 
 def test_a_new_key_is_printed_once_with_its_lines_for_the_file(

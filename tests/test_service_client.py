@@ -413,9 +413,9 @@ def test_a_session_that_is_gone_when_its_end_is_asked_for_again_has_ended(server
         session = session_of(client)
         gone = problem(404, "There is no such session.")
         server.will(misbehaving.cut_before, gone, gone)
-        session.close()
+        session.delete()
         with pytest.raises(ServiceError, match="no such session"):
-            session.close()
+            session.delete()
     assert server.paths[1:] == [f"DELETE /v1/sessions/{ID}"] * 3
 
 

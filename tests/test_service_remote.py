@@ -78,7 +78,7 @@ def test_a_session_does_what_a_controller_here_does_bit_for_bit(client, tmp_path
     assert there.snapshot().events == 300
     loaded = CognitiveController.load(there.download(tmp_path / "engine"))
     assert every_byte(loaded) == every_byte(here)
-    there.close()
+    there.delete()
 
 
 def test_code_written_for_a_controller_runs_on_a_session(client):
@@ -91,7 +91,7 @@ def test_code_written_for_a_controller_runs_on_a_session(client):
 
     there = client.create(SMALL)
     assert list(course(there)) == list(course(CognitiveController(SMALL)))
-    there.close()
+    there.delete()
 
 
 def test_presets_are_those_of_the_engine(client):
@@ -101,7 +101,7 @@ def test_presets_are_those_of_the_engine(client):
     ):
         there = client.create(preset=preset)
         assert there.params == params
-        there.close()
+        there.delete()
 
 
 @pytest.mark.parametrize("loss", [LOSS, misbehaving.cut_inside, problem(502, "Bad gateway.")])
@@ -123,7 +123,7 @@ def test_an_answer_lost_on_the_way_is_not_an_event_taken_twice(address, loss):
         asked = [path for path in proxy.paths if path.endswith("/events")]
         assert len(asked) == 30 + 5 + 1 + 2
         proxy.will(LOSS)
-        there.close()
+        there.delete()
 
 
 def test_a_session_whose_making_was_not_heard_of_is_not_made_twice(address):
@@ -134,7 +134,7 @@ def test_a_session_whose_making_was_not_heard_of_is_not_made_twice(address):
             client.create(SMALL)
         after = client.sessions()
         assert len(after) == before + 1
-        client.session(after[-1]["id"]).close()
+        client.session(after[-1]["id"]).delete()
 
 
 def test_going_back_forgets_what_came_after_the_snapshot(client):
@@ -148,7 +148,7 @@ def test_going_back_forgets_what_came_after_the_snapshot(client):
     here = CognitiveController(SMALL)
     expected = [here.process_event(*event) for event in zip(vectors, values, strict=True)]
     assert there.process_events(vectors[20:], values[20:]) == expected[20:]
-    there.close()
+    there.delete()
 
 
 def test_sessions_are_listed_for_a_data_frame_found_and_ended(client):
@@ -156,11 +156,11 @@ def test_sessions_are_listed_for_a_data_frame_found_and_ended(client):
     table = pd.DataFrame(client.sessions()).set_index("id")
     assert table.loc[[one.id for one in made], "dim"].tolist() == [6, 6]
     assert client.session(made[0].id).params == SMALL
-    made[0].close()
-    for gone in (made[0].state, made[0].close, lambda: client.session(made[0].id)):
+    made[0].delete()
+    for gone in (made[0].state, made[0].delete, lambda: client.session(made[0].id)):
         with pytest.raises(ServiceError, match=r"There is no such session \(status 404\)$"):
             gone()
-    made[1].close()
+    made[1].delete()
     assert not {one.id for one in made} & {one["id"] for one in client.sessions()}
 
 
@@ -173,7 +173,7 @@ def test_what_the_service_refuses_names_the_field_and_changes_nothing(client):
     with pytest.raises(ParameterError, match="must be at most"):
         there.process_events(np.full((3, 6), 2e6), [0.5] * 3)
     assert there.events == 0
-    there.close()
+    there.delete()
 
 
 def test_batches_are_cut_until_the_service_takes_them(tmp_path):
@@ -210,6 +210,6 @@ def test_a_key_is_asked_for(tmp_path):
 def test_the_service_tells_of_itself(client):
     there = client.create(SMALL)
     told = client.health()
-    there.close()
+    there.delete()
     assert told["sessions"] >= 1
     assert told["memory_bytes"] > 0

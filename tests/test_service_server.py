@@ -128,16 +128,30 @@ def test_a_request_under_way_is_finished_first(start: Start) -> None:
     assert server.ended()[0] == 0
 
 
-def test_a_second_signal_ends_at_once(start: Start) -> None:
+def test_a_second_ctrl_c_ends_at_once_but_not_one_that_came_twice(start: Start) -> None:
     server = start(HOOKS__SHUTDOWN='["hooks_of_tests:blocks"]')
     server.address()
-    server.stop()
+    server.stop(signal.SIGINT)
+    server.stop(signal.SIGINT)
+    assert server.process.stdout is not None
+    assert server.process.stdout.readline() == "blocking\n"
+    server.stop(signal.SIGTERM)
+    time.sleep(1.2)
+    assert server.process.poll() is None
+    server.stop(signal.SIGINT)
+    code, _, lines = server.ended()
+    assert code == 128 + signal.SIGINT
+    assert lines[-1]["event"] == "stopped by a second Ctrl-C"
+
+
+def test_a_start_that_hangs_ends_in_time_too(start: Start) -> None:
+    server = start(HOOKS__STARTUP='["hooks_of_tests:blocks"]', DRAIN_SECONDS="1")
     assert server.process.stdout is not None
     assert server.process.stdout.readline() == "blocking\n"
     server.stop()
     code, _, lines = server.ended()
-    assert code == 128 + signal.SIGTERM
-    assert lines[-1]["event"] == "stopped by a second signal"
+    assert code == 1
+    assert lines[-1]["event"] == "not drained in time"
 
 
 def test_what_does_not_end_in_time_is_ended(start: Start) -> None:

@@ -18,6 +18,7 @@ from mlsdm.service.app import build
 from mlsdm.service.files import Count, Files
 from mlsdm.service.keys import new_key
 from mlsdm.service.messages import MOST
+from mlsdm.service.sessions import Sessions
 
 
 def outcomes(answer):
@@ -139,7 +140,7 @@ def killed(folder, n, saved):
         return path.rpartition("/")[2]
 
     id = run(settings(folder), course)
-    Count(Files(folder).folder / f"{id}.count").value = n
+    Count(Files(folder).folder / f"{id}.count").accepted = n
     return id
 
 
@@ -346,3 +347,115 @@ def test_a_disk_that_takes_no_new_session_is_told_and_leaves_nothing(tmp_path, m
         assert (await client.delete(path)).status_code == 204
 
     run(settings(tmp_path), course)
+
+
+def test_a_gap_is_told_at_once_when_the_kill_came_between_facts_and_snapshot(tmp_path):
+    vectors, values = stream(30)
+
+    async def course(client):
+        path = await begun(client)
+        await client.post(f"{path}/events", **rows(vectors[:20], values[:20]))
+        await client.post(f"{path}/snapshot")
+        name = path.rpartition("/")[2]
+        before = [(tmp_path / f"{name}.{kind}").read_bytes() for kind in ("snapshot", "count")]
+        await client.post(f"{path}/events", **rows(vectors[20:], values[20:]))
+        await client.post(f"{path}/snapshot")
+        return name, before
+
+    id, (snapshot, count) = run(settings(tmp_path), course)
+    (tmp_path / f"{id}.snapshot").write_bytes(snapshot)
+    saved_before = count[8:]
+    path = tmp_path / f"{id}.count"
+    path.write_bytes(path.read_bytes()[:8] + saved_before)
+
+    async def after(client):
+        info = (await client.get(f"/v1/sessions/{id}")).json()
+        assert info["events"] == 20
+        assert [(gap["first"], gap["lost"]) for gap in info["gaps"]] == [(20, 10)]
+
+    run(settings(tmp_path), after)
+
+
+def test_a_server_that_is_refused_the_folder_leaves_what_is_written_there(tmp_path):
+    async def course(client):
+        part = tmp_path / ".snapshot-0.part"
+        part.write_bytes(b"half")
+        with pytest.raises(RunError, match="another server"):
+            Sessions(settings(tmp_path).sessions).open()
+        assert part.exists()
+
+    run(settings(tmp_path), course)
+
+    async def later(client):
+        assert not (tmp_path / ".snapshot-0.part").exists()
+
+    run(settings(tmp_path), later)
+
+
+def test_a_snapshot_is_fetched_whole_while_others_are_written(tmp_path):
+    vectors, values = stream(60)
+
+    async def course(client):
+        path = await begun(client)
+
+        async def writing():
+            for i in range(60):
+                await client.post(f"{path}/events", **rows(vectors[i : i + 1], values[i : i + 1]))
+                await client.post(f"{path}/snapshot")
+
+        async def fetching():
+            for _ in range(60):
+                answer = await client.get(f"{path}/snapshot")
+                assert answer.status_code == 200
+                assert len(answer.content) == int(answer.headers["content-length"])
+                file = tmp_path / "fetched"
+                file.write_bytes(answer.content)
+                assert mlsdm.CognitiveController.load(file).events <= 60
+
+        await asyncio.gather(writing(), fetching())
+        (tmp_path / f"{path.rpartition('/')[2]}.snapshot").unlink()
+        gone = await client.get(f"{path}/snapshot")
+        assert (gone.status_code, gone.json()["type"]) == (507, "/problems/disk")
+        assert str(tmp_path) not in gone.text
+
+    run(settings(tmp_path), course)
+
+
+def test_a_server_that_could_not_write_all_ends_with_an_error(tmp_path, monkeypatch):
+    vectors, values = stream(5)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def course(client):
+        path = await begun(client)
+        await client.post(f"{path}/events", **rows(vectors, values))
+        monkeypatch.setattr(Files, "keep", full)
+        return path.rpartition("/")[2]
+
+    with pytest.raises(ExceptionGroup) as told:
+        run(settings(tmp_path), course)
+    assert "accepted events are not written" in str(told.value.exceptions)
+    monkeypatch.undo()
+
+    async def after(client):
+        (info,) = (await client.get("/v1/sessions")).json()["sessions"]
+        assert [gap["lost"] for gap in info["gaps"]] == [5]
+
+    run(settings(tmp_path), after)
+
+
+def test_facts_that_do_not_fit_the_snapshot_are_told(tmp_path):
+    async def course(client):
+        return [(await begun(client)).rpartition("/")[2] for _ in range(2)]
+
+    first, second = run(settings(tmp_path), course)
+    facts = json.loads((tmp_path / f"{first}.json").read_text())
+    facts["params"]["dim"] = DIM + 1
+    (tmp_path / f"{first}.json").write_text(json.dumps(facts))
+
+    async def after(client):
+        assert (await client.get(f"/v1/sessions/{first}/state")).status_code == 507
+        assert (await client.get(f"/v1/sessions/{second}/state")).status_code == 200
+
+    run(settings(tmp_path), after)

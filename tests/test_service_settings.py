@@ -262,7 +262,7 @@ def test_settings_that_are_printed_read_back_as_the_same(
     tmp_path: Path, values: dict[str, Any], profile: str
 ) -> None:
     settings = Settings(keys=[KEY], **values)
-    assert load_settings(written(tmp_path, described(settings)), profile) == settings
+    assert load_settings(written(tmp_path, described(settings, profile)), profile) == settings
 
 
 def test_every_setting_is_printed_with_what_it_is_for_and_what_it_may_be() -> None:

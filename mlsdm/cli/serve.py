@@ -76,7 +76,7 @@ def serve(
             return
         settings = load_settings(config, profile, host=host, port=port)
         if print_config:
-            print(described(settings), end="")
+            print(described(settings, profile), end="")
             return
         from mlsdm.service.server import serve as run
     run(settings)

@@ -11,7 +11,7 @@ import numpy as np
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.datastructures import State
 from litestar.params import HeaderParameter, PathParameter, QueryParameter, RawBody
-from litestar.response import File
+from litestar.response import Stream
 
 from mlsdm.service.files import Answer
 from mlsdm.service.messages import (
@@ -26,6 +26,7 @@ from mlsdm.service.messages import (
     SessionList,
     SnapshotInfo,
     StateMessage,
+    check_answer,
     decoded,
     given_events,
     given_vector,
@@ -143,6 +144,8 @@ class SessionController(Controller):
         asked: RecallRequest = _said_in_json(RecallRequest, request, body)
         async with sessions.use(session_id, client) as (session, awake):
             query = given_vector(asked.vector, session.params.dim)
+            if asked.vectors:
+                check_answer("top_k", asked.top_k, session.params.dim)
             phase = awake.controller.rhythm.phase
             recalled = awake.controller.retrieve_context(query, asked.top_k)
         return Recalled(
@@ -187,15 +190,16 @@ class SessionController(Controller):
             return await sessions.save(session)
 
     @get("/{session_id:str}/snapshot", summary="Fetch the last snapshot")
-    async def fetch(self, request: Asked, session_id: SessionId) -> File:
+    async def fetch(self, request: Asked, session_id: SessionId) -> Stream:
         """Give the last snapshot as a file, which `CognitiveController.load` reads."""
         sessions, client = _sessions(request)
         session = sessions.known(session_id, client)
-        return File(
-            sessions.files.snapshot(session.id),
-            filename=f"{session.id}.snapshot",
-            media_type="application/octet-stream",
-        )
+        size, parts = await sessions.fetch(session)
+        headers = {
+            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="{session.id}.snapshot"',
+        }
+        return Stream(parts, media_type="application/octet-stream", headers=headers)
 
     @post("/{session_id:str}/restore", status_code=200, summary="Go back to the last snapshot")
     async def restore(self, request: Asked, session_id: SessionId) -> Restored:

@@ -22,6 +22,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from prometheus_client import CollectorRegistry
 
+from mlsdm.errors import RunError
 from mlsdm.service.api import SessionController
 from mlsdm.service.documents import document
 from mlsdm.service.edge import Guard, Watch
@@ -33,6 +34,8 @@ from mlsdm.service.settings import Settings
 from mlsdm.service.tracing import traced
 
 __all__ = ["build"]
+
+_REFUSALS = {404: "There is nothing at this path", 405: "This path does not take this method"}
 
 _log = structlog.get_logger("mlsdm.service")
 
@@ -76,8 +79,10 @@ def _api(settings: Settings, registry: CollectorRegistry) -> Litestar:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await _end(sessions, settings.drain_seconds / 2)
-            await _call(settings.hooks.shutdown)
+            try:
+                await _end(sessions, settings.drain_seconds / 2)
+            finally:
+                await _call(settings.hooks.shutdown)
 
     key = SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header")
     app = Litestar(
@@ -86,7 +91,9 @@ def _api(settings: Settings, registry: CollectorRegistry) -> Litestar:
         lifespan=[lifespan],
         exception_handlers={
             Problem: _refused,
-            HTTPException: lambda request, error: _refused(request, _as_problem(error)),
+            HTTPException: lambda request, error: _refused(
+                request, _as_problem(error, settings.bounds.body_bytes)
+            ),
             Exception: _failed,
         },
         openapi_config=OpenAPIConfig(
@@ -123,14 +130,20 @@ async def _save_often(sessions: Sessions, seconds: float) -> None:
 
 
 async def _end(sessions: Sessions, seconds: float) -> None:
-    """Write what has changed, as far as there is time; what is not written is told of as a gap."""
-    try:
+    """Write what has changed, as far as there is time.
+
+    Raises
+    ------
+    RunError
+        When not all is written; what is not is told of as a gap at the next start.
+    """
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await sessions.save_all()
-    except TimeoutError:
-        unsaved = [one.id for one, _ in sessions.awake if one.events != one.saved]
-        _log.error("sessions not written in time", sessions=unsaved)
+    unsaved = [one.id for one, _ in sessions.awake if one.events != one.saved]
     sessions.close()
+    if unsaved:
+        raise RunError(f"sessions: accepted events are not written of {', '.join(unsaved)}")
 
 
 async def _call(hooks: Sequence[Callable[[], Any]]) -> None:
@@ -147,15 +160,18 @@ def _refused(request: Request[Any, Any, Any], problem: Problem) -> Response[byte
     return Response(body, status_code=problem.status, headers=said, media_type=media_type)
 
 
-def _as_problem(error: HTTPException) -> Problem:
+def _as_problem(error: HTTPException, body_bytes: int) -> Problem:
     """Return what the framework refuses as a problem."""
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         errors = [(_field(one), str(one["message"])) for one in error.extra]
         return Problem(422, "unprocessable", "; ".join(": ".join(one) for one in errors), errors)
-    slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        slug = "content-too-large"
-    return Problem(error.status_code, slug, f"{error.detail}.", headers=error.headers)
+    status = error.status_code
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        said = f"must have at most {body_bytes} bytes"
+        return Problem(status, "content-too-large", f"body: {said}.", [("body", said)])
+    slug = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    said = _REFUSALS.get(status, HTTPStatus(status).phrase)  # not the framework's: it tells paths
+    return Problem(status, slug, f"{said}.", headers=error.headers)
 
 
 def _field(error: Any) -> str:

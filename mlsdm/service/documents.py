@@ -19,6 +19,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as METRICS
 
+from mlsdm.service.edge import OPEN
 from mlsdm.service.messages import BINARY, Created, Event, EventBatch, RecallRequest
 from mlsdm.service.problems import MEDIA_TYPE, ProblemDocument
 
@@ -50,22 +51,20 @@ _ASKED: dict[str, tuple[list[type], dict[str, Any]]] = {
         {"the nearest two": {"vector": [0.12, -0.5, 0.86], "top_k": 2}},
     ),
 }
-_REFUSALS = {
-    "400": "The request is malformed, or a key stands in its address.",
-    "401": "There is no key, or it is not known.",
-    "403": "The Host is not this machine.",
-    "408": "The request did not come in time.",
-    "413": "The body is too large.",
-    "429": "There were too many requests.",
-    "500": "The service failed.",
-    "503": "The service is not ready.",
-}
-_OF_SESSIONS = {
-    "404": "There is no such session, or it is another client's.",
-    "409": "There are as many sessions as are allowed.",
-    "415": "The body is of another media type.",
-    "422": "A field is not as it must be; `errors` names it.",
-    "507": "The session's files cannot be read or written.",
+_REFUSALS = {  # what is said, and of which endpoints: see `_kinds`; "" for all
+    "400": ("The request is malformed, or a key stands in its address.", ""),
+    "401": ("There is no key, or it is not known.", "closed"),
+    "403": ("The Host is not this machine.", ""),
+    "404": ("There is no such session, or it is another client's.", "one"),
+    "408": ("The request did not come in time.", ""),
+    "409": ("There are as many sessions as are allowed.", "beginning"),
+    "413": ("The body is too large.", ""),
+    "415": ("The body is of another media type, or packed.", ""),
+    "422": ("A field is not as it must be; `errors` names it.", "sessions"),
+    "429": ("There were too many requests.", "closed"),
+    "500": ("The service failed.", ""),
+    "503": ("The service is not ready.", ""),
+    "507": ("The session's files cannot be read or written.", "sessions"),
 }
 
 
@@ -82,7 +81,7 @@ def document(openapi: OpenAPI) -> None:
         for method in ("get", "post", "delete"):
             operation = getattr(item, method)
             if operation is not None:
-                _add_refusals(operation, path.startswith("/v1"))
+                _add_refusals(operation, _kinds(path, method))
         if path in _ASKED:
             kinds, examples = _ASKED[path]
             assert item.post is not None
@@ -103,13 +102,23 @@ def _correct(openapi: OpenAPI) -> None:
         operation.responses["200"] = OpenAPIResponse("As said above.", None, {media_type: text})
 
 
-def _add_refusals(operation: Operation, of_sessions: bool) -> None:
+def _kinds(path: str, method: str) -> set[str]:
+    """Return which refusals there are besides those that may be anywhere."""
+    kinds = set() if path in OPEN else {"closed"}
+    if path.startswith("/v1"):
+        kinds.add("sessions")
+        kinds |= {"one"} if "{" in path else {"beginning"} if method == "post" else set()
+    return kinds
+
+
+def _add_refusals(operation: Operation, kinds: set[str]) -> None:
     content = {MEDIA_TYPE: OpenAPIMediaType(schema=_reference(ProblemDocument))}
     wait = Schema(type=OpenAPIType.INTEGER, minimum=1)
     retry = OpenAPIHeader(description="For how many seconds to wait.", schema=wait)
-    said = _REFUSALS | (_OF_SESSIONS if of_sessions else {})
     assert operation.responses is not None
-    for status, description in said.items():
+    for status, (description, where) in _REFUSALS.items():
+        if where and where not in kinds:
+            continue
         headers: Any = {"Retry-After": retry} if status in ("429", "503") else None
         operation.responses[status] = OpenAPIResponse(description, headers, content)
 

@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Histogram
 from token_bucket import Limiter, MemoryStorage
 
-from mlsdm.service.keys import Keyring
+from mlsdm.service.keys import KEY_BEGINS, Keyring
 from mlsdm.service.problems import Problem
 from mlsdm.service.problems import send as send_problem
 from mlsdm.service.settings import Settings, is_loopback
@@ -22,6 +22,7 @@ from mlsdm.service.settings import Settings, is_loopback
 __all__ = ["Guard", "Watch"]
 
 OPEN = frozenset({"/health/live", "/health/ready", "/health/startup"})  # to anyone, at any rate
+ANYONE = "anyone"  # who owns the sessions while there are no keys
 BUCKET = b"requests"
 KEY_NAMES = frozenset({"key", "api_key", "apikey", "x_api_key", "token", "access_token"})
 MOST_PARAMETERS = 50  # of a query
@@ -51,10 +52,7 @@ class Watch:
             buckets=SECONDS,
             registry=registry,
         )
-        self._requests = Counter(
-            "mlsdm_requests", "Requests, by their route.", ["route"], registry=registry
-        )
-        self._known: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        self._known: dict[tuple[str, str, int], Any] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer as the application does, and measure it."""
@@ -94,10 +92,8 @@ class Watch:
         route = scope.get("path_template") or "unmatched"
         known = self._known.get((method, route, status))
         if known is None:
-            known = self._seconds.labels(method, route, status), self._requests.labels(route)
-            self._known[method, route, status] = known
-        known[0].observe(seconds)
-        known[1].inc()
+            known = self._known[method, route, status] = self._seconds.labels(method, route, status)
+        known.observe(seconds)
         if self._logs:
             _log.info(
                 "request",
@@ -157,6 +153,10 @@ class Guard:
                 keys.append(value)
             elif name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
                 has_body = True
+            elif name == b"content-encoding" and value.lower() != b"identity":
+                said = "must be identity: bodies are not unpacked"
+                field = [("Content-Encoding", said)]
+                raise Problem(415, "unsupported-media-type", f"Content-Encoding: {said}.", field)
         peer = _peer(scope)
         client: str | None = peer
         if self._keys is not None:
@@ -167,7 +167,10 @@ class Guard:
         is_open = scope["path"] in OPEN
         if self._rate.per_second and not is_open:
             self._take_token(client if self._keys else None, peer)
-        if (query := scope["query_string"]) and self._has_key(query):
+        in_path = KEY_BEGINS in scope["path"]
+        if in_path:
+            scope["raw_path"], scope["path"] = b"/-", "/-"  # for the log, and the answer
+        if in_path or ((query := scope["query_string"]) and self._has_key(query)):
             said = (
                 "A key is sent in the header X-API-Key and never in a URL, which is logged on its "
                 "way; replace a key that was sent in one."
@@ -179,7 +182,8 @@ class Guard:
             said = "X-API-Key: " + ("is not the key of a client." if keys else "is missing.")
             challenge = {"WWW-Authenticate": "ApiKey"}
             raise Problem(401, "unauthorized", said, headers=challenge)
-        scope.setdefault("state", {})["client"] = client or peer
+        # Without keys all are one client, by whichever address they come to this machine.
+        scope.setdefault("state", {})["client"] = client if self._keys else ANYONE
         return has_body
 
     def _new_bucket(self, of: tuple[str, str]) -> tuple[Limiter, MemoryStorage]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import structlog
 
 from mlsdm.engine.controller import CognitiveController
 from mlsdm.engine.snapshot import written
@@ -20,7 +21,9 @@ from mlsdm.service.messages import Gap
 __all__ = ["Answer", "Count", "Facts", "Files"]
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_NUMBER = struct.Struct("<q")
+_NUMBERS = struct.Struct("<qq")
+
+_log = structlog.get_logger("mlsdm.service")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -45,24 +48,33 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Count:
-    """How many events a session has accepted, in a file that outlives a killed process.
+    """How many events a session has accepted, and how many its snapshot holds, in a file.
 
-    It is mapped, so that an event costs a store to memory: what has been written is the system's
-    as soon as it is written, and is lost only with the machine.
+    The file outlives a killed process. It is mapped, so that an event costs a store to memory: what
+    has been written is the system's as soon as it is written, and is lost only with the machine.
     """
 
     def __init__(self, path: Path) -> None:
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), _NUMBER.size)
+            self._map = mmap.mmap(file.fileno(), _NUMBERS.size)
 
     @property
-    def value(self) -> int:
-        """The number of events."""
-        return int(_NUMBER.unpack_from(self._map)[0])
+    def accepted(self) -> int:
+        """Events accepted."""
+        return int(_NUMBERS.unpack_from(self._map)[0])
 
-    @value.setter
-    def value(self, events: int) -> None:
-        _NUMBER.pack_into(self._map, 0, events)
+    @accepted.setter
+    def accepted(self, events: int) -> None:
+        _NUMBERS.pack_into(self._map, 0, events, self.saved)
+
+    @property
+    def saved(self) -> int:
+        """Events in the snapshot."""
+        return int(_NUMBERS.unpack_from(self._map)[1])
+
+    @saved.setter
+    def saved(self, events: int) -> None:
+        _NUMBERS.pack_into(self._map, 0, self.accepted, events)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -76,8 +88,6 @@ class Files:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for path in folder.glob(".snapshot-*.part"):  # of a server that was killed
-                path.unlink(missing_ok=True)
         except OSError as error:
             raise DataError(
                 f"Settings.sessions.folder: {str(folder)!r} cannot be used: "
@@ -95,7 +105,9 @@ class Files:
         return self.folder / f"{id}.count"
 
     def ids(self) -> Iterator[str]:
-        """Yield the sessions that are there, and take away what is left of others."""
+        """Yield the sessions that are there, and take away what a killed server left."""
+        for path in self.folder.glob(".snapshot-*.part"):
+            path.unlink(missing_ok=True)
         names = {path.stem for path in self.folder.iterdir() if _ID.fullmatch(path.stem)}
         for id in sorted(names):
             if self.snapshot(id).exists():
@@ -103,15 +115,15 @@ class Files:
             else:
                 self.remove(id)
 
-    def accepted(self, id: str) -> int | None:
-        """Return how many events a session has accepted; None when that cannot be known."""
+    def whole(self, id: str) -> bool:
+        """Return whether a session's snapshot is known to hold all that it has accepted."""
         try:
             count = Count(self._count(id))
         except (OSError, ValueError):
-            return None
-        accepted = count.value
+            return False
+        accepted, saved = count.accepted, count.saved
         count.close()
-        return accepted
+        return accepted == saved
 
     def facts(self, id: str) -> Facts:
         """Return what is known of a session.
@@ -128,7 +140,7 @@ class Files:
 
     def begin(self, id: str) -> Count:
         """Return the count of a new session, or of one that has lost its own."""
-        self._count(id).write_bytes(_NUMBER.pack(0))
+        self._count(id).write_bytes(_NUMBERS.pack(0, 0))
         return Count(self._count(id))
 
     def read(self, id: str) -> tuple[CognitiveController, Facts, Count]:
@@ -143,6 +155,7 @@ class Files:
         try:
             count = Count(self._count(id))
         except (OSError, ValueError):
+            _log.warning("count lost", session=id)  # of accepted events: there may be a gap
             count = self.begin(id)
         return controller, facts, count
 

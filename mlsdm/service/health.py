@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -76,6 +77,13 @@ class Metrics:
             yield family
 
 
+def _disk_free(folder: Path) -> int:
+    try:
+        return psutil.disk_usage(str(folder)).free
+    except OSError:  # the folder is gone: nothing can be written
+        return 0
+
+
 class HealthController(Controller):
     """Endpoints that tell how the service is."""
 
@@ -117,7 +125,7 @@ class HealthController(Controller):
             process.cpu_percent(),
             process.memory_info().rss,
             psutil.virtual_memory().available,
-            psutil.disk_usage(str(sessions.files.folder)).free,
+            _disk_free(sessions.files.folder),
             len(sessions),
             len(sessions.awake),
             sessions.awake_bytes,

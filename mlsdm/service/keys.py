@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from mlsdm.errors import ParameterError
 from mlsdm.service.values import Key
 
-__all__ = ["Keyring", "new_key"]
+__all__ = ["KEY_BEGINS", "Keyring", "new_key"]
 
+KEY_BEGINS = "mlsdm_"
 BYTES = 32  # as random as its digest: a slow hash, as for passwords, would add nothing
 
 
@@ -25,7 +26,7 @@ def new_key(name: str) -> tuple[str, Key]:
     ParameterError
         When the name is not one that a client may have.
     """
-    key = f"mlsdm_{secrets.token_urlsafe(BYTES)}"
+    key = f"{KEY_BEGINS}{secrets.token_urlsafe(BYTES)}"
     try:
         return key, Key(name=name, sha256=_digest(key))
     except ValidationError as error:

@@ -25,6 +25,7 @@ LARGEST = 1e6
 """How large an element of a vector may be: so that no batch can carry the levels out of float32."""
 
 MOST = 1024
+MOST_NUMBERS = 2**18  # of an answer's vectors
 """Events of the largest batch: others wait while the engine takes it, some milliseconds."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -279,6 +280,19 @@ def given_vector(vector: list[float], dim: int) -> NDArray[np.float32]:
     if len(vector) != dim:
         raise _unfit("vector", _numbers(dim, len(vector)))
     return np.array(vector, np.float32)
+
+
+def check_answer(field: str, vectors: int, dim: int) -> None:
+    """Refuse to answer with so many vectors: they are made into JSON while all others wait.
+
+    Raises
+    ------
+    Problem
+        When they hold more than `MOST_NUMBERS` numbers.
+    """
+    if vectors * dim > MOST_NUMBERS:
+        most = f"must be at most {MOST_NUMBERS} numbers"
+        raise _unfit(field, f"{most} (got {vectors} vectors of {dim})")
 
 
 def _numbers(dim: int, got: int) -> str:

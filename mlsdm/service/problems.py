@@ -12,6 +12,7 @@ from asgi_correlation_id import correlation_id
 __all__ = ["MEDIA_TYPE", "FieldError", "Problem", "ProblemDocument", "respond", "send"]
 
 MEDIA_TYPE = "application/problem+json"
+MOST_SAID = 500  # characters
 
 _encode = msgspec.json.Encoder().encode
 
@@ -55,8 +56,8 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.slug, self.detail = status, slug, detail
-        self.errors = tuple(FieldError(field, said) for field, said in errors)
+        self.status, self.slug, self.detail = status, slug, _short(detail)
+        self.errors = tuple(FieldError(_short(field), _short(said)) for field, said in errors)
         self.headers = dict(headers or {})
 
     def document(self, path: str) -> ProblemDocument:
@@ -71,6 +72,11 @@ class Problem(Exception):
             correlation_id.get(),
             self.errors,
         )
+
+
+def _short(said: str) -> str:
+    """Return what is said of a request, without all that it may have sent."""
+    return said if len(said) <= MOST_SAID else f"{said[: MOST_SAID - 1]}…"
 
 
 def respond(problem: Problem, path: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:

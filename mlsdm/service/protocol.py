@@ -278,9 +278,10 @@ def bounded(bounds: Bounds, registry: CollectorRegistry) -> type[BoundedProtocol
 
     At most `bounds.connections` are held: a new one takes the place of the one that has been
     without a request longest, or is answered 503 when there is none. The head of a request
-    must be there `bounds.header_seconds` after connecting, or after its first byte (408), and
-    have at most 64 KiB (431); a connection is closed `bounds.idle_seconds` after its last
-    answer, or when nothing of an answer is taken for as long. What is no HTTP/1.1, or could be
+    must be there `bounds.header_seconds` after its first byte (408), and have at most 64 KiB
+    (431). A connection is closed as long after it began if nothing comes, and
+    `bounds.idle_seconds` after its last answer, or when nothing of an answer is taken for as
+    long. What is no HTTP/1.1, or could be
     read in two ways, is answered 400. All these answers are problem documents with a request id,
     and counted in the registry: no application hears of them.
     """

@@ -200,10 +200,10 @@ class RemoteSession:
         owner = "RemoteSession.restore"
         return read(owner, self._post(owner, "restore", repeatable=False), messages.Restored)
 
-    def close(self) -> None:
+    def delete(self) -> None:
         """Delete the session, with all that the service holds of it."""
         try:
-            self._sender.send("RemoteSession.close", "DELETE", self._path)
+            self._sender.send("RemoteSession.delete", "DELETE", self._path)
         except ServiceError as error:
             if error.status != 404 or error.attempts == 1:  # else an attempt before it was heard
                 raise

@@ -28,6 +28,7 @@ from mlsdm.service.settings import Settings
 
 __all__ = ["serve"]
 
+AGAIN_SECONDS = 1.0  # after which Ctrl-C means another one: a wrapper may pass one on twice
 OTHER_FILES = 128  # that the process has open besides connections and sessions
 BACKLOG = 4096  # connections that wait to be accepted
 REQUESTS = 0.4  # of the time to drain, for requests under way; the app has half for snapshots
@@ -39,8 +40,8 @@ _log = structlog.get_logger("mlsdm.service")
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way and write the snapshots.
 
-    The address is printed as one line once connections are taken. A second signal ends the
-    process at once; what was accepted after the last snapshots is then told of as a gap.
+    The address is printed as one line once connections are taken. A Ctrl-C after the first ends
+    the process at once; what was accepted after the last snapshots is then told of as a gap.
 
     Raises
     ------
@@ -124,12 +125,8 @@ class _Server(uvicorn.Server):
             )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is under way, and end the process if that takes too long."""
+        """Finish what is under way."""
         _log.info("draining", connections=len(self.server_state.connections))
-        passed = time.monotonic() - (self._signalled_at or time.monotonic())
-        self._late = threading.Timer(max(self._settings.drain_seconds - passed, 0), _end_late)
-        self._late.daemon = True
-        self._late.start()
         await super().shutdown(sockets)
         _log.info("stopped")
 
@@ -154,13 +151,16 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; at a second signal, end."""
+        """Begin to end, within the time for it; at a later Ctrl-C, end at once."""
         if self._signalled_at is None:
             self._signalled_at = time.monotonic()
             self.should_exit = True
-            return
-        _log.error("stopped by a second signal", signal=signal.Signals(sig).name)
-        os._exit(128 + sig)
+            self._late = threading.Timer(self._settings.drain_seconds, _end_late)
+            self._late.daemon = True
+            self._late.start()
+        elif sig == signal.SIGINT and time.monotonic() > self._signalled_at + AGAIN_SECONDS:
+            _log.error("stopped by a second Ctrl-C")
+            os._exit(128 + sig)
 
 
 def _end_late() -> None:

@@ -19,6 +19,7 @@ from mlsdm.service.problems import Problem
 __all__ = ["Awake", "Session", "as_params", "now"]
 
 
+MOST_SCRUBBED = 64
 MOST_ANSWERS = 2**20  # characters of all answers that a session keeps
 
 
@@ -49,7 +50,7 @@ class Awake:
     def take(self, given: Given) -> list[Outcome]:
         """Let the engine take events that have been checked; they are accepted on return."""
         outcomes = [self.controller.process_event(*event) for event in zip(*given, strict=True)]
-        self.count.value = self.controller.events
+        self.count.accepted = self.controller.events
         return outcomes
 
 
@@ -100,15 +101,24 @@ def as_params(asked: Created, most: int) -> EngineParams:
     preset = EngineParams.published() if asked.preset == "published" else EngineParams()
     try:
         params = preset.replace(asked.params)
+    except RecursionError:
+        raise _refused("must not hold lists of lists without end") from None
     except ParameterError as error:
         owner, _, said = str(error).partition(": ")
         raise Problem(
             422, "unprocessable", _sentence(error), [(_place(preset, owner), said)]
         ) from None
     if params.memory_bytes() > most:
-        said = f"must be an engine of at most {most} bytes (got {params.memory_bytes()})"
-        raise Problem(422, "unprocessable", f"params: {said}", [("params", said)])
+        raise _refused(f"must be an engine of at most {most} bytes (got {params.memory_bytes()})")
+    if (rows := params.lattice.scrub_rows) > MOST_SCRUBBED:
+        # Each event checks as many, while all other sessions wait.
+        raise _refused(f"must be at most {MOST_SCRUBBED} here (got {rows})", "lattice.scrub_rows")
     return params
+
+
+def _refused(said: str, *names: str) -> Problem:
+    place = ".".join(["params", *names])
+    return Problem(422, "unprocessable", f"{place}: {said}.", [(place, said)])
 
 
 def _sentence(error: ParameterError) -> str:

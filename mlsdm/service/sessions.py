@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -17,13 +18,15 @@ import structlog
 from mlsdm.engine.controller import CognitiveController
 from mlsdm.engine.params import EngineParams
 from mlsdm.errors import DataError, MlsdmError, RunError, in_a_line
-from mlsdm.service.files import Files
+from mlsdm.service.files import Count, Facts, Files
 from mlsdm.service.messages import Created, Gap, SessionInfo, SnapshotInfo
 from mlsdm.service.problems import Problem
 from mlsdm.service.session import Awake, Session, as_params, now
 from mlsdm.service.settings import SessionBounds
 
 __all__ = ["Sessions"]
+
+PART = 2**20  # bytes of a snapshot that are sent at a time
 
 _log = structlog.get_logger("mlsdm.service")
 
@@ -85,7 +88,7 @@ class Sessions:
         """Compile the rules, and bring back what a killed server left, to tell what was lost."""
         await asyncio.to_thread(self._compile, EngineParams())
         for session in list(self._all.values()):
-            if self.files.accepted(session.id) != session.saved:
+            if not self.files.whole(session.id):
                 try:
                     async with self.use(session.id, session.owner):
                         pass
@@ -128,7 +131,7 @@ class Sessions:
                 await self._make_room(params.memory_bytes())
                 await asyncio.to_thread(self._compile, params)
                 controller = CognitiveController(params)
-                count = await _on_disk(lambda: self.files.begin(id))
+                count = await _on_disk(self.files.begin, id)
                 session.awake = Awake(controller, count, OrderedDict())
                 await self._save(session)
                 self._awake[id] = session
@@ -137,7 +140,7 @@ class Sessions:
             session.awake = None
             del self._all[id]
             with suppress(Problem):  # what is left has no snapshot, and goes at the next start
-                await _on_disk(lambda: self.files.remove(id))
+                await _on_disk(self.files.remove, id)
             raise
         return session
 
@@ -193,7 +196,7 @@ class Sessions:
         async with session.lock:
             if not session.there:
                 raise _no_session()
-            await _on_disk(lambda: self.files.remove(id))
+            await _on_disk(self.files.remove, id)
             self._forget(session)
             session.there = False
             del self._all[id]
@@ -211,6 +214,23 @@ class Sessions:
             size = 0
         return SnapshotInfo(session.saved, size, session.at)
 
+    async def fetch(self, session: Session) -> tuple[int, AsyncIterator[bytes]]:
+        """Return the bytes of a session's last snapshot: how many, and piece by piece.
+
+        Raises
+        ------
+        Problem
+            When it cannot be read.
+        """
+        file = await _on_disk(self.files.snapshot(session.id).open, "rb")
+
+        async def parts() -> AsyncIterator[bytes]:
+            with file:  # as it was when it was opened, whatever is written meanwhile
+                while part := await asyncio.to_thread(file.read, PART):
+                    yield part
+
+        return os.fstat(file.fileno()).st_size, parts()
+
     async def restore(self, session: Session) -> int:
         """Go back to the last snapshot of a session that is in use; return the events left out.
 
@@ -219,11 +239,11 @@ class Sessions:
         left = session.awake
         assert left is not None
         before, session.awake = session.events, None
-        left.count.value = session.saved  # what is given up on purpose is no gap
+        left.count.accepted = session.saved  # what is given up on purpose is no gap
         try:
             await self._wake(session)
         except BaseException:
-            session.awake, left.count.value = left, before
+            session.awake, left.count.accepted = left, before
             self._awake[session.id] = session
             raise
         left.count.close()
@@ -237,6 +257,8 @@ class Sessions:
                     await self._settle(session)
                 except Problem as problem:
                     _log.error("snapshot failed", session=session.id, why=problem.detail)
+                except Exception:  # the others are written all the same
+                    _log.exception("snapshot failed", session=session.id)
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -284,34 +306,42 @@ class Sessions:
         assert session.awake is not None
         controller, facts = session.awake.controller, session.facts()
         try:
-            await _on_disk(lambda: self.files.keep(session.id, facts, controller))
+            await _on_disk(self.files.keep, session.id, facts, controller)
         except Problem:
             self.failing = True
             raise
         self.failing = False
         session.saved, session.at = facts.events, facts.at
+        session.awake.count.saved = facts.events
 
     async def _wake(self, session: Session) -> None:
         """Bring an engine back from its snapshot; what was accepted after it is a gap."""
         await asyncio.to_thread(self._compile, session.params)
-        controller, facts, count = await _on_disk(lambda: self.files.read(session.id))
+        controller, facts, count = await _on_disk(self._read, session)
         kept = {key: one for key, one in facts.answers.items() if one.events <= controller.events}
         session.awake = Awake(controller, count, OrderedDict(kept))
         try:
             session.saved = controller.events
-            if (lost := count.value - controller.events) > 0:
+            if (lost := count.accepted - controller.events) > 0:
                 await self._tell(session, Gap(controller.events, lost, now()))
-            count.value = controller.events  # killed before it, the gap is told twice, never not
+            # Killed before these, the gap is told twice, never not.
+            count.accepted = count.saved = controller.events
             self._awake[session.id] = session
         except BaseException:
             self._forget(session)
             raise
 
+    def _read(self, session: Session) -> tuple[CognitiveController, Facts, Count]:
+        controller, facts, count = self.files.read(session.id)
+        if controller.params != session.params:
+            raise DataError(f"session {session.id}: its snapshot and its facts do not agree")
+        return controller, facts, count
+
     async def _tell(self, session: Session, gap: Gap) -> None:
         """Say that accepted events are lost: in the log, and for good in the session's facts."""
         _log.warning("events lost", session=session.id, first=gap.first, lost=gap.lost)
         told = msgspec.structs.replace(session.facts(), gaps=[*session.gaps, gap])
-        await _on_disk(lambda: self.files.keep_facts(session.id, told))
+        await _on_disk(self.files.keep_facts, session.id, told)
         session.gaps.append(gap)
         self.lost += gap.lost
 
@@ -320,10 +350,10 @@ def _no_session() -> Problem:
     return Problem(404, "not-found", "There is no such session.")
 
 
-async def _on_disk(call: Callable[[], Any]) -> Any:
+async def _on_disk(call: Callable[..., Any], *arguments: Any) -> Any:
     """Do what reads or writes files beside the event loop."""
     try:
-        return await asyncio.to_thread(call)
+        return await asyncio.to_thread(call, *arguments)
     except (DataError, OSError) as error:
         _log.error("disk", why=in_a_line(error))
         raise Problem(507, "disk", "The session's files cannot be read or written.") from None

@@ -188,6 +188,21 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def chosen_profile(profile: str | None = None) -> Profile:
+    """Return a profile by its name; by default MLSDM_SERVICE_PROFILE, else dev.
+
+    Raises
+    ------
+    ParameterError
+        When there is no such profile.
+    """
+    named = profile or os.environ.get(f"{PREFIX}PROFILE") or "dev"
+    for known in PROFILES:
+        if known == named:
+            return known
+    raise ParameterError(f"profile: {named!r} is not known{nearest(named, PROFILES)}")
+
+
 def load_settings(
     config: Path | None = None, profile: str | None = None, **options: Any
 ) -> Settings:
@@ -210,11 +225,7 @@ def load_settings(
     DataError
         When the file cannot be read, or is no YAML of plain values.
     """
-    environment = _from_environment()
-    named = profile or os.environ.get(f"{PREFIX}PROFILE") or "dev"
-    chosen = next((known for known in PROFILES if known == named), None)
-    if chosen is None:
-        raise ParameterError(f"profile: {named!r} is not known{nearest(named, PROFILES)}")
+    environment, chosen = _from_environment(), chosen_profile(profile)
     if config is None and (given := os.environ.get(f"{PREFIX}CONFIG")):
         config = Path(given)
     held = {} if config is None else _from_file(config)
@@ -255,7 +266,11 @@ def _lines(model: type[BaseModel], values: Mapping[str, Any], indent: str) -> It
             yield f"{indent}{name}: {json.dumps(value, ensure_ascii=False)}"
 
 
-def described(settings: Settings) -> str:
-    """Return settings as a YAML file that reads back as the same, each with what it is for."""
+def described(settings: Settings, profile: str | None = None) -> str:
+    """Return settings as a YAML file that reads back as the same, each with what it is for.
+
+    They stand under the profile, so that what the other profiles have of their own still holds.
+    """
     body = _lines(Values, settings.model_dump(mode="json"), "  ")
-    return "\n".join(["# The settings in use, as a file for --config.", "base:", *body]) + "\n"
+    begin = ["# The settings in use, as a file for --config.", f"{chosen_profile(profile)}:"]
+    return "\n".join([*begin, *body]) + "\n"

@@ -234,7 +234,11 @@ class Values(Keys):
     port: Annotated[int, Field(ge=0, le=65535), Allowed("a whole number from 0 to 65535")] = Field(
         default=8000, description="The port; 0 for any free one."
     )
-    tls: Tls = Field(default=Tls(), description="Encryption; both files, or neither.")
+    tls: Tls = Field(
+        default=Tls(),
+        description="Encryption; both files, or neither. Handshakes are bounded in time, not "
+        "in number: where strangers connect, put a proxy in front.",
+    )
     trusted_proxies: Annotated[
         list[Annotated[str, AfterValidator(_network)]],
         Allowed("a list of IP addresses or networks such as 10.0.0.0/8"),

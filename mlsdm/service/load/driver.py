@@ -78,7 +78,8 @@ def serving(settings: dict[str, Any] | None = None, sampled: bool = False) -> It
     """
     with tempfile.TemporaryDirectory(prefix="mlsdm-load-") as name:
         folder = Path(name)
-        asked = {"sessions": {"folder": str(folder / "sessions")}} | (settings or {})
+        asked = dict(settings or {})
+        asked["sessions"] = {"folder": str(folder / "sessions")} | asked.get("sessions", {})
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MLSDM_SERVICE_")}
         if sampled:
             asked["hooks"] = {"startup": [f"{SAMPLING}:start"], "shutdown": [f"{SAMPLING}:stop"]}
@@ -192,11 +193,11 @@ def offer(
 
 
 def climb(server: Server, rates: Sequence[float], **how: Any) -> list[Offered]:
-    """Offer one rate after another, up to the first that is not carried."""
-    loads = []
+    """Offer one rate after another, up to the second that is not carried."""
+    loads: list[Offered] = []
     for rate in rates:
         loads.append(offer(server, rate, **how))
-        if not loads[-1].carried:
+        if sum(not load.carried for load in loads) == 2:
             break
     return loads
 

@@ -25,12 +25,19 @@ EVERY = 0.004  # seconds of processor time; Linux seldom counts it finer
 PARTS = {
     "engine": ("mlsdm.engine", "mlsdm.governed"),
     "JSON": ("msgspec", "mlsdm.service.messages", "litestar.serialization", "json"),
-    "endpoints": ("mlsdm.service.api", "mlsdm.service.sessions", "mlsdm.service.files"),
+    "endpoints": tuple(f"mlsdm.service.{name}" for name in ("api", "session", "sessions", "files")),
     "logs": ("structlog", "logging", "mlsdm.service.logs"),
     "metrics": ("prometheus_client", "mlsdm.service.health"),
+    "event loop and HTTP": (
+        "mlsdm.service.protocol",
+        "mlsdm.service.server",
+        "uvicorn",
+        "uvloop",
+        "httptools",
+        "asyncio",
+    ),
     "middlewares": ("mlsdm.service", "asgi_correlation_id", "secure"),
     "framework": ("litestar", "anyio", "multidict"),
-    "event loop and HTTP": ("uvicorn", "uvloop", "httptools", "asyncio"),
 }
 """Parts of a server by their modules: the first part that has the innermost frame's, or that of
 the frame that called it, and so on outwards."""
