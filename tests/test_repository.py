@@ -298,3 +298,20 @@ def test_what_is_committed_names_no_place_on_a_machine():
     for name in listed.stdout.decode().split("\0")[:-1]:
         content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
         assert not re.search(rb"file:///(root|home|work)/", content), name
+
+
+def test_the_readme_tells_of_the_load_what_the_notebook_measured():
+    notebook = nbformat.read(ROOT / "notebooks" / "13-service-load.ipynb", as_version=4)
+    found = {record.name: record for record in records(notebook)}
+    load = dict(zip(found["load/table"].columns, found["load/table"].rows[0], strict=True))
+    measured = {name: record.value for name, record in found.items() if record.kind == "metric"}
+    said = " ".join(README.split())
+    for text in (
+        f"P50 {load['P50']:.1f}, P95 {load['P95']:.1f}, "
+        f"P99 {load['P99']:.1f} [{load['P99 low']:.1f}, {load['P99 high']:.1f}] ms",
+        f"{measured['rate/highest_carried']:,.0f} requests/s is the highest rate tried that is carried",
+        f"{measured['batch/events_carried']:,.0f} events/s in binary",
+        f"The engine has {100 * measured['time/share/engine']:.0f} % of the server's processor time",
+    ):
+        assert text in said
+    assert measured["load/errors"] == 0
